@@ -1,0 +1,105 @@
+/*
+ * keys.h - API keys: who may use the gate, and what each key may do.
+ *
+ * Only the SHA-256 of a key is stored (STATE_DIR/keys.gdbm); the key itself is
+ * shown once, when it is made. A change is in force for the next request of
+ * every process. Nothing here knows HTTP.
+ */
+#ifndef PMPROXY_KEYS_H
+#define PMPROXY_KEYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define KEYS_ID_SIZE 64 /* id and its NUL */
+#define KEYS_LABEL_SIZE 256 /* bytes of UTF-8 and the NUL */
+#define KEYS_MODELS_SIZE 1024
+#define KEYS_SECRET_SIZE 64 /* "pm_" + 43 characters + NUL, and some room */
+#define KEYS_TOKEN_MAX 512 /* a longer bearer token is malformed */
+
+struct key {
+	char id[KEYS_ID_SIZE]; /* public: "key_" + 16 hex digits */
+	char label[KEYS_LABEL_SIZE];
+	char last4[5]; /* last four characters of the key */
+	char models[KEYS_MODELS_SIZE]; /* comma-separated; "" allows all */
+	char successor[KEYS_ID_SIZE]; /* the key that replaces it, or "" */
+	int64_t created; /* Unix seconds */
+	int64_t expires; /* Unix seconds; 0: never */
+	int disabled;
+	int prompt_cache; /* send a cache_salt of this key's own */
+	int64_t rate_limit; /* requests a window; 0: no own limit */
+	int64_t tokens_per_minute; /* 0: no limit */
+	int64_t parallel; /* requests at once; 0: no limit */
+};
+
+enum keys_result {
+	KEYS_OK,
+	KEYS_MALFORMED, /* not a key at all: empty, too long, control bytes */
+	KEYS_UNKNOWN,
+	KEYS_DISABLED,
+	KEYS_EXPIRED,
+	KEYS_EXISTS, /* keys_add: that id or that key is there already */
+	KEYS_ERROR /* the store cannot be read or written; logged */
+};
+
+struct keys;
+
+/*
+ * The store below 'state_dir', and beside it the comma-separated keys of
+ * 'env_keys' (NULL or "" for none), whose ids are "env_key_0", "env_key_1"...
+ * NULL after logging, only for lack of memory or paths: a store that cannot be
+ * read shows itself in keys_verify, so that it can heal without a restart.
+ */
+struct keys *keys_open(const char *state_dir, const char *env_keys);
+void keys_close(struct keys *);
+
+/*
+ * Whose key is it, and is it valid now? Thread-safe; takes the same steps and
+ * so the same time whatever the answer. Fills 'out' for KEYS_OK only.
+ */
+enum keys_result keys_verify(
+    struct keys *, const char *token, size_t len, int64_t now, struct key *out);
+
+/* KEYS_OK when the store can be read at this moment, else KEYS_ERROR. */
+enum keys_result keys_check(struct keys *);
+
+/* 1 when the key may use that model. */
+int key_allows(const struct key *, const char *model);
+
+/*
+ * The rest is for the command line and the admin pages, which open the store
+ * for a moment by its folder. They log their own failures.
+ */
+
+/*
+ * Makes a key with the settings in 'key' (id, last4 and created are filled
+ * in), and writes the key itself to 'secret'; wipe that after showing it.
+ */
+enum keys_result keys_create(const char *state_dir, struct key *key,
+    int64_t now, char secret[KEYS_SECRET_SIZE]);
+
+/* Adds a key of which only the hash is known (an import). */
+enum keys_result keys_add(
+    const char *state_dir, const struct key *, const unsigned char hash[32]);
+
+enum keys_result
+keys_load(const char *state_dir, const char *id, struct key *out);
+
+/* Replaces the settings of the key with that id; its hash stays. */
+enum keys_result keys_save(const char *state_dir, const struct key *);
+
+/*
+ * A successor with the same settings, in one commit: the old key expires
+ * 'grace_s' seconds from now (or earlier if it did already) and names it.
+ */
+enum keys_result keys_rotate(const char *state_dir, const char *id, int64_t now,
+    int64_t grace_s, struct key *successor, char secret[KEYS_SECRET_SIZE]);
+
+enum keys_result keys_delete(const char *state_dir, const char *id);
+
+/* Each key, oldest first; stops at the first nonzero answer, returns it. */
+int keys_each(const char *state_dir,
+    int (*fn)(const struct key *, const unsigned char hash[32], void *),
+    void *);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * limits.h - sliding windows and parallel counts, shared by every thread of
+ * every responder, in a file on tmpfs (RUN_DIR/limits).
+ *
+ * In any window of W milliseconds never more than the limit is admitted, and
+ * the first ones up to the limit are admitted at once. Whoever is counted is
+ * named by a 64-bit keyed hash only. Windows survive a responder's restart;
+ * what a dead process held in parallel counts is given back. All functions
+ * are thread-safe; nothing is locked while anything slow happens.
+ */
+#ifndef PMPROXY_LIMITS_H
+#define PMPROXY_LIMITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct limits;
+
+/* Each kind has its own bounded room: a flood in one evicts none of another. */
+enum limits_table {
+	LIMITS_GLOBAL,
+	LIMITS_KEY_REQUESTS,
+	LIMITS_KEY_TOKENS,
+	LIMITS_ADDRESS,
+	LIMITS_FAILED_AUTH,
+	LIMITS_TABLE__MAX
+};
+
+struct limits_window {
+	/* Set by the caller. */
+	enum limits_table table;
+	uint64_t who;
+	int64_t limit; /* 0: not limited, and not counted */
+	int64_t window_ms; /* 1 s to 1 day */
+	int64_t cost; /* 1 for a request, an estimate for tokens */
+
+	/* Filled in by limits_take, admitted or refused. */
+	int64_t remaining; /* what is left of the limit now */
+	int64_t reset_ms; /* from now until the window is whole again */
+	int64_t retry_ms; /* from now until 'cost' would fit (this window
+			      alone); 0 when it fits; a cost over the limit
+			      is charged as the limit */
+	int64_t taken_at; /* private, for limits_settle */
+};
+
+enum limits_result {
+	LIMITS_ADMITTED,
+	LIMITS_REFUSED, /* a window is full: see its retry_ms > 0 */
+	LIMITS_PARALLEL, /* too many at once for this key */
+	LIMITS_BROKEN /* the shared memory is unusable: refuse, 503 */
+};
+
+/* A place among the requests in flight; zero-initialised it holds nothing. */
+struct limits_lease {
+	uint32_t slot; /* private; 0: none */
+};
+
+/*
+ * Maps RUN_DIR/limits, making it when absent, and registers this process
+ * ('slots' requests in flight at most). NULL after logging.
+ */
+struct limits *limits_open(const char *run_dir, uint32_t slots);
+void limits_close(struct limits *);
+
+/* Milliseconds of the clock that 'now_ms' below means: it never goes back. */
+int64_t limits_now(void);
+
+/*
+ * Takes from all 'n' windows (at most 8) and a place in flight for 'parallel_who', or
+ * from none. 'parallel' 0: no limit, but the lease counts all the same.
+ * 'lease' NULL: windows only. On refusal every window is filled in.
+ */
+enum limits_result limits_take(struct limits *, struct limits_window *,
+    size_t n, uint64_t parallel_who, int64_t parallel,
+    struct limits_lease *lease, int64_t now_ms);
+
+/* Fills in the windows and takes nothing. */
+enum limits_result
+limits_peek(struct limits *, struct limits_window *, size_t n, int64_t now_ms);
+
+/*
+ * The true cost of an admitted take is known: what was too much is given
+ * back, what was missing is charged now (even over the limit).
+ */
+void limits_settle(struct limits *, const struct limits_window *, int64_t cost,
+    int64_t now_ms);
+
+/* Gives the place in flight back. An empty lease is fine. */
+void limits_release(struct limits *, struct limits_lease *);
+
+/* Requests in flight for 'who', in all processes that live. */
+int64_t limits_parallel(struct limits *, uint64_t who);
+
+/* 0 when the shared memory is usable, -1 when not; for /health/ready. */
+int limits_check(struct limits *);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * secret.h - randomness, digests and comparison, all OpenSSL's. Thread-safe.
+ * A failure of the library itself (out of memory, no randomness) aborts: no
+ * caller could go on safely.
+ */
+#ifndef PMPROXY_SECRET_H
+#define PMPROXY_SECRET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SECRET_DIGEST_LEN 32
+
+void secret_random(void *, size_t);
+void secret_sha256(unsigned char out[SECRET_DIGEST_LEN], const void *, size_t);
+void secret_hmac(unsigned char out[SECRET_DIGEST_LEN],
+    const unsigned char key[SECRET_DIGEST_LEN], const void *msg, size_t);
+
+/* 1 when equal, 0 when not; the time depends on 'n' alone. */
+int secret_equal(const void *, const void *, size_t n);
+
+void secret_wipe(void *, size_t);
+
+/*
+ * Unpadded base64url (RFC 4648, 5) of 'n' bytes; dst holds
+ * SECRET_BASE64_SIZE(n). Returns dst.
+ */
+#define SECRET_BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)
+char *secret_base64url(char *dst, const unsigned char *src, size_t n);
+
+/*
+ * The installation's secret, STATE_DIR/secret: 32 random bytes, made on first
+ * use with mode 0600. Two processes that start at once agree on one. 0, or -1
+ * after logging why.
+ */
+int secret_installation(
+    const char *state_dir, unsigned char out[SECRET_DIGEST_LEN]);
+
+#endif

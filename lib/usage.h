@@ -1,0 +1,80 @@
+/*
+ * usage.h - what was used: an append-only journal, and totals rolled up from
+ * it. A count per key, model, endpoint and hour; no address, no content.
+ *
+ * STATE_DIR/journal/YYYYMMDDHH holds one UTC hour, a line a request. A line is
+ * one O_APPEND write; it begins with a newline as well as ending with one, so
+ * that a torn line spoils only itself. STATE_DIR/usage.gdbm holds closed hours
+ * rolled up, and remembers which: a roll-up can be repeated, interrupted, or
+ * run twice at once.
+ */
+#ifndef PMPROXY_USAGE_H
+#define PMPROXY_USAGE_H
+
+#include <stdint.h>
+
+#define USAGE_KEY_SIZE 64
+#define USAGE_MODEL_SIZE 64
+#define USAGE_ENDPOINT_SIZE 32
+
+struct usage_record {
+	int64_t at; /* Unix seconds, when the answer ended; set by append */
+	char key_id[USAGE_KEY_SIZE];
+	char model[USAGE_MODEL_SIZE];
+	char endpoint[USAGE_ENDPOINT_SIZE]; /* "chat.completions" */
+	int status_class; /* 2, 4 or 5 */
+	int estimated; /* token counts are a guess: the upstream told none */
+	int64_t prompt, completion, cached, total; /* tokens */
+	int64_t audio_bytes; /* of the file part */
+	int64_t audio_ms; /* when told */
+	int64_t duration_ms;
+	int64_t first_byte_ms; /* -1: no byte came */
+};
+
+struct usage_journal;
+
+/* For a responder; NULL after logging. Thread-safe from here on. */
+struct usage_journal *usage_journal_open(const char *state_dir);
+
+/*
+ * Writes one line; when it returns 0 the record survives the death of any
+ * process. -1 after logging (not more than once a second).
+ */
+int usage_journal_append(
+    struct usage_journal *, const struct usage_record *, int64_t now);
+
+/* 0 when a line could be written now, else -1; for /health/ready. */
+int usage_journal_check(struct usage_journal *);
+
+void usage_journal_close(struct usage_journal *);
+
+/* Totals of one key, model and endpoint in one hour. */
+struct usage_total {
+	int64_t hour; /* Unix seconds of its start */
+	char key_id[USAGE_KEY_SIZE];
+	char model[USAGE_MODEL_SIZE];
+	char endpoint[USAGE_ENDPOINT_SIZE];
+	int64_t requests, errors, estimated;
+	int64_t prompt, completion, cached, total;
+	int64_t audio_bytes, audio_ms;
+	int64_t duration_ms; /* summed */
+};
+
+/*
+ * Rolls every closed hour's journal into usage.gdbm. Returns the number of
+ * hours rolled, or -1 after logging.
+ */
+int64_t usage_rollup(const char *state_dir, int64_t now);
+
+/*
+ * Calls 'fn' with each total of the hours in [from, to), hour by hour in
+ * order, rolled-up hours and open journals alike. 'key_id' NULL: all keys.
+ * Stops at the first nonzero answer and returns it; -1 after logging.
+ */
+int usage_each(const char *state_dir, int64_t from, int64_t to,
+    const char *key_id, int (*fn)(const struct usage_total *, void *), void *);
+
+/* Lines that could not be read by the last usage_each or rollup here. */
+int64_t usage_malformed_lines(void);
+
+#endif
