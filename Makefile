@@ -22,7 +22,7 @@ HARDEN += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 SANLINK := -fsanitize=$(SANITIZE)
 endif
 OPTIMISE ?= -O2 -g
-CFLAGS_ALL = -std=c17 -D_GNU_SOURCE -iquote lib $(OPTIMISE) \
+CFLAGS_ALL = -std=c17 -D_GNU_SOURCE -iquote . $(OPTIMISE) \
 	$(WARN) $(HARDEN) -MMD -MP -pthread \
 	$(shell pkg-config --cflags json-c libcurl libcrypto) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SANLINK) -pthread $(LDFLAGS)
