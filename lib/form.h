@@ -52,7 +52,9 @@ void form_multipart_init(
 /*
  * The next part, or FORM_END after the closing delimiter, or FORM_MALFORMED:
  * a delimiter or header that cannot be read, too many parts, or a body that
- * stops before its closing delimiter.
+ * stops before its closing delimiter. So are a name that is given twice,
+ * holds a backslash or is encoded, and data in a transfer encoding: another
+ * parser could read another value. Believe no part before FORM_END came.
  */
 enum form_result
 form_multipart_next(struct form_multipart *, struct form_part *);
