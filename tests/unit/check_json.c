@@ -723,13 +723,37 @@ static int
 repair_leniency(struct buf *b, size_t at)
 {
 	char *p = b->data + at;
+	char before = '\0';
+	size_t cut = 0;
 
-	/* Control characters in strings. Elsewhere "x" fails in json-c. */
+	if (at > 0)
+		before = p[-1];
 	if (at < b->len && (unsigned char)*p < ' ') {
+		/* Control characters in strings; elsewhere "x" is refused. */
 		*p = 'x';
-		return 1;
+	} else if (before == '0' && *p >= '0' && *p <= '9') {
+		/* 00 and -01, not 01. */
+		p--;
+		cut = 1;
+	} else if (before == '.' && at > 1) {
+		/* 1. */
+		p--;
+		cut = 1;
+	} else if (before == '-' && *p == '.') {
+		/* -.5 */
+		p[-1] = '0';
+	} else if (strncmp(p, "NaN", 3) == 0) {
+		*p++ = '0';
+		cut = 2;
+	} else if (strncmp(p, "Infinity", 8) == 0) {
+		*p++ = '0';
+		cut = 7;
+	} else {
+		return 0;
 	}
-	return 0;
+	memmove(p, p + cut, b->len - (size_t)(p - b->data) - cut + 1);
+	b->len -= cut;
+	return 1;
 }
 
 static void
