@@ -58,6 +58,7 @@ struct usage_total {
 	int64_t prompt, completion, cached, total;
 	int64_t audio_bytes, audio_ms;
 	int64_t duration_ms; /* summed */
+	int64_t cost; /* nano-EUR; 0 here: programs fill it in (prices.h) */
 };
 
 /*

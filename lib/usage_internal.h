@@ -8,7 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "db.h"
 #include "usage.h"
+#include "usage_table.h"
 
 #define USAGE_HOUR 3600
 
@@ -33,6 +35,66 @@ int usage_name_valid(const char *, size_t n, size_t size);
 #define USAGE_NO_HOUR INT64_MIN
 int
 usage_journal_path(char *dst, size_t size, const char *state_dir, int64_t hour);
+
+/*
+ * Once this many seconds have passed since an hour's end it is closed. A line
+ * may still come late, from a process that was stopped; then the hour is
+ * rolled up anew.
+ */
+#define USAGE_SETTLE 120
+
+/* Distinct keys, models and endpoints in one hour; see usage_table.h. */
+#define USAGE_ROWS_MAX 100000
+
+/* A growing list of hours, at most a century of them. */
+struct usage_hours {
+	int64_t *at;
+	size_t n, cap;
+};
+int usage_hours_add(struct usage_hours *, int64_t hour); /* 0, -1 logged */
+void usage_hours_sort(struct usage_hours *); /* drops doubles as well */
+void usage_hours_free(struct usage_hours *);
+
+/* Adds the hours in [from, to) that have a journal; 0 or -1 (logged). */
+int usage_hours_journalled(
+    struct usage_hours *, const char *state_dir, int64_t from, int64_t to);
+
+/* What was read of one hour, besides its totals. */
+struct usage_scan {
+	int64_t size; /* bytes of journal */
+	int64_t malformed; /* lines that could not be read */
+};
+
+/* Bytes in an hour's journal, -1 when there is none, -2 (logged). */
+int64_t usage_journal_size(const char *state_dir, int64_t hour);
+
+/*
+ * Adds an hour's journal to the table, only one key's lines unless 'key_id' is
+ * NULL. 'sync' makes the file durable first. 1, 0 without a file, -1 (logged).
+ */
+int usage_journal_read(const char *state_dir, int64_t hour, const char *key_id,
+    int sync, struct usage_table *, struct usage_scan *);
+
+/* STATE_DIR/usage.gdbm; 0 or -1 (logged). */
+int usage_store_path(char *dst, size_t size, const char *state_dir);
+
+/* Adds the rolled-up hours in [from, to); 0 or -1 (logged). */
+int
+usage_store_hours(struct db *, struct usage_hours *, int64_t from, int64_t to);
+
+/* What an hour was rolled up from; 1, 0 when it is not there, -1 (logged). */
+int usage_store_scan(struct db *, int64_t hour, struct usage_scan *);
+
+/* The same, and adds its rows to the table as usage_journal_read does. */
+int usage_store_get(struct db *, int64_t hour, const char *key_id,
+    struct usage_table *, struct usage_scan *);
+
+/* Replaces the hour's record; 0 or -1 (logged). */
+int usage_store_put(struct db *, int64_t hour, const struct usage_table *,
+    const struct usage_scan *);
+
+/* Behind usage_malformed_lines. */
+extern _Thread_local int64_t usage_malformed;
 
 /* Start of the hour that a time falls in. */
 int64_t usage_hour_of(int64_t unix_s);
