@@ -95,6 +95,13 @@ $(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_OBJ) $(LIB) $(LIBS_TEST)
 
+# check_buf sees each block of lib/buf on its way back to the heap.
+$(BUILD)/obj/watched_buf.o: $(BUILD)/obj/lib/buf.o
+	objcopy --redefine-sym malloc=watched_malloc \
+	    --redefine-sym free=watched_free $< $@
+$(BUILD)/tests/check_buf: $(BUILD)/obj/watched_buf.o
+$(BUILD)/tests/check_buf: UNIT_OBJ += $(BUILD)/obj/watched_buf.o
+
 .PHONY: unit
 unit: $(UNIT_BIN)
 	@set -e; for t in $(UNIT_BIN); do $$t; done

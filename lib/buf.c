@@ -3,11 +3,22 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 char buf_nothing[1];
+
+/* All of it: behind 'len' may stand what buf_room's caller never kept. */
+static void
+drop(struct buf *b)
+{
+	if (b->cap > 0) {
+		explicit_bzero(b->data, b->cap);
+		free(b->data);
+	}
+}
 
 /* realloc(3) would leave the old copy in the heap, so move by hand. */
 static int
@@ -18,10 +29,7 @@ move_to(struct buf *b, size_t cap)
 	if (data == NULL)
 		return -1;
 	memcpy(data, b->data, b->len + 1);
-	if (b->cap > 0) {
-		explicit_bzero(b->data, b->len);
-		free(b->data);
-	}
+	drop(b);
 	b->data = data;
 	b->cap = cap;
 	return 0;
@@ -32,12 +40,13 @@ buf_room(struct buf *b, size_t n)
 {
 	size_t cap;
 
-	if (b->failed || n > b->max - b->len)
+	/* One byte more is for the NUL, so SIZE_MAX itself is out of reach. */
+	if (b->failed || n > b->max - b->len || b->len + n >= PTRDIFF_MAX)
 		goto fail;
 	if (b->len + n + 1 > b->cap) {
 		/* Doubling, but an exact fit when the first size is known. */
 		cap = b->cap * 2 > b->len + n + 1 ? b->cap * 2 : b->len + n + 1;
-		if (cap > b->max + 1)
+		if (cap - 1 > b->max)
 			cap = b->max + 1;
 		if (cap < 64)
 			cap = 64;
@@ -55,7 +64,7 @@ buf_grown(struct buf *b, size_t n)
 {
 	if (n == 0)
 		return;
-	assert(b->len + n < b->cap);
+	assert(n <= b->max - b->len && n < b->cap - b->len);
 	b->len += n;
 	b->data[b->len] = '\0';
 }
@@ -119,9 +128,6 @@ buf_free(struct buf *b)
 {
 	size_t max = b->max;
 
-	if (b->cap > 0) {
-		explicit_bzero(b->data, b->len);
-		free(b->data);
-	}
+	drop(b);
 	*b = (struct buf)BUF(max);
 }

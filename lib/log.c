@@ -10,6 +10,8 @@
 
 /* Below PIPE_BUF, so that lines of several processes never mix in a pipe. */
 #define LINE_MAX_LEN 1024
+#define TEXT_MAX 512
+#define REASON_ROOM 128
 
 static const char *program_name = "pmproxy";
 static _Thread_local char request_id[40];
@@ -33,7 +35,7 @@ escape(char *to, size_t room, const char *from)
 	static const char digit[] = "0123456789abcdef";
 	size_t n = 0;
 
-	for (; *from != '\0' && n + 4 < room; from++) {
+	for (; *from != '\0' && n + 4 <= room; from++) {
 		unsigned char c = (unsigned char)*from;
 
 		if (c >= 0x20 && c < 0x7f && c != '\\') {
@@ -51,26 +53,31 @@ escape(char *to, size_t room, const char *from)
 static void LOG_PRINTF(3, 0)
     emit(const char *level, int error, const char *fmt, va_list ap)
 {
-	char text[LINE_MAX_LEN / 2], line[LINE_MAX_LEN];
+	char text[TEXT_MAX], head[96], reason[96] = "", line[LINE_MAX_LEN];
+	const char *why = reason;
 	size_t n;
-	int head;
 
 	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		snprintf(text, sizeof(text), "a message that cannot be shown");
-	head = snprintf(line, sizeof(line), "%s[%ld]: %s: %s%s", program_name,
-	    (long)getpid(), level, request_id, request_id[0] ? ": " : "");
-	n = head < 0 ? 0 : (size_t)head;
-	n += escape(line + n, sizeof(line) - n - 128, text);
+	snprintf(head, sizeof(head), "%.32s[%ld]: %s: ", program_name,
+	    (long)getpid(), level);
+	if (error != 0)
+		why = strerror_r(error, reason, sizeof(reason));
+	n = escape(line, sizeof(head), head);
+	if (request_id[0] != '\0') {
+		n += escape(line + n, sizeof(request_id) * 4, request_id);
+		n += escape(line + n, 8, ": ");
+	}
+	/* The reason is kept back room for: it tells more than a long text. */
+	n += escape(line + n, sizeof(line) - n - REASON_ROOM, text);
 	if (error != 0) {
-		char reason[96];
-
-		n += (size_t)snprintf(line + n, sizeof(line) - n, ": %s",
-		    strerror_r(error, reason, sizeof(reason)));
+		n += escape(line + n, 8, ": ");
+		n += escape(line + n, sizeof(line) - n - 1, why);
 	}
 	line[n++] = '\n';
 	/* Nowhere is left to report a failure of the log itself. */
-	if (write(STDERR_FILENO, line, n) == -1)
-		return;
+	while (write(STDERR_FILENO, line, n) == -1 && errno == EINTR)
+		continue;
 }
 
 #define LOG_WITH(level, error)                 \

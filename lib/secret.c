@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -74,34 +75,101 @@ secret_base64url(char *dst, const unsigned char *src, size_t n)
 	return dst;
 }
 
-/* 1 when read whole, 0 when there is no such file, -1 after logging. */
+/*
+ * A regular file that nobody else may read; anything else at its place is
+ * somebody's mistake or somebody's trap, and must not be waited on either.
+ */
 static int
-read_secret(const char *path, unsigned char out[SECRET_DIGEST_LEN])
+is_private_file(int fd, const char *path)
 {
-	unsigned char more;
-	ssize_t n, extra = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
 
-	if (fd == -1) {
-		if (errno == ENOENT)
-			return 0;
-		log_warn("cannot open '%s'", path);
-		return -1;
+	if (fstat(fd, &st) == -1) {
+		log_warn("cannot look at '%s'", path);
+		return 0;
 	}
-	n = read(fd, out, SECRET_DIGEST_LEN);
-	if (n == SECRET_DIGEST_LEN)
-		extra = read(fd, &more, 1);
-	close(fd);
-	if (n != SECRET_DIGEST_LEN || extra != 0) {
-		log_warnx("'%s' is not 32 bytes long", path);
-		return -1;
+	if (!S_ISREG(st.st_mode)) {
+		log_warnx("'%s' is not a regular file", path);
+		return 0;
+	}
+	if ((st.st_mode & 077) != 0) {
+		log_warnx("'%s' must have mode 0600", path);
+		return 0;
 	}
 	return 1;
 }
 
+/* 0 after reading the whole file, which must have exactly the length. */
+static int
+read_exactly(int fd, unsigned char out[SECRET_DIGEST_LEN], const char *path)
+{
+	unsigned char all[SECRET_DIGEST_LEN + 1];
+	ssize_t n = read(fd, all, sizeof(all));
+
+	if (n == -1)
+		log_warn("cannot read '%s'", path);
+	else if (n != SECRET_DIGEST_LEN)
+		log_warnx("'%s' is not 32 bytes long", path);
+	else
+		memcpy(out, all, SECRET_DIGEST_LEN);
+	secret_wipe(all, sizeof(all));
+	return n == SECRET_DIGEST_LEN ? 0 : -1;
+}
+
+enum found {
+	FOUND,
+	ABSENT,
+	UNUSABLE /* logged */
+};
+
+static enum found
+read_secret(const char *path, unsigned char out[SECRET_DIGEST_LEN])
+{
+	int fd, ok;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd == -1) {
+		if (errno == ENOENT)
+			return ABSENT;
+		log_warn("cannot open '%s'", path);
+		return UNUSABLE;
+	}
+	ok = is_private_file(fd, path) && read_exactly(fd, out, path) == 0;
+	close(fd);
+	return ok ? FOUND : UNUSABLE;
+}
+
+/*
+ * What root makes belongs to the owner of the folder, or root's tools would
+ * lock the web server's responders out.
+ */
+static int
+give_to_owner(int fd, const char *state_dir)
+{
+	struct stat st;
+
+	if (geteuid() != 0)
+		return 0;
+	return stat(state_dir, &st) == -1 ? -1
+					  : fchown(fd, st.st_uid, st.st_gid);
+}
+
+/* The name must last as well as the bytes: keys are hashed under them. */
+static int
+sync_folder(const char *state_dir)
+{
+	int fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), done;
+
+	if (fd == -1)
+		return -1;
+	done = fsync(fd);
+	close(fd);
+	return done;
+}
+
 /* Publishes a new secret with link(2), which fails when another was first. */
 static int
-make_secret(const char *path)
+make_secret(const char *path, const char *state_dir)
 {
 	unsigned char fresh[SECRET_DIGEST_LEN];
 	char draft[PATH_MAX];
@@ -115,7 +183,9 @@ make_secret(const char *path)
 	}
 	secret_random(fresh, sizeof(fresh));
 	if (write(fd, fresh, sizeof(fresh)) == (ssize_t)sizeof(fresh) &&
-	    fsync(fd) == 0 && (link(draft, path) == 0 || errno == EEXIST))
+	    give_to_owner(fd, state_dir) == 0 && fsync(fd) == 0 &&
+	    (link(draft, path) == 0 || errno == EEXIST) &&
+	    sync_folder(state_dir) == 0)
 		done = 0;
 	else
 		log_warn("cannot create '%s'", path);
@@ -130,14 +200,16 @@ int
 secret_installation(const char *state_dir, unsigned char out[SECRET_DIGEST_LEN])
 {
 	char path[PATH_MAX];
-	int found;
+	enum found found;
 
 	if (snprintf(path, sizeof(path), "%s/secret", state_dir) >=
 	    (int)sizeof(path)) {
 		log_warnx("the path of STATE_DIR is too long");
 		return -1;
 	}
-	if ((found = read_secret(path, out)) == 0 && make_secret(path) == 0)
-		found = read_secret(path, out);
-	return found == 1 ? 0 : -1;
+	found = read_secret(path, out);
+	if (found == ABSENT && make_secret(path, state_dir) == 0 &&
+	    (found = read_secret(path, out)) == ABSENT)
+		log_warnx("'%s' was removed while being made", path);
+	return found == FOUND ? 0 : -1;
 }

@@ -30,8 +30,10 @@ char *secret_base64url(char *dst, const unsigned char *src, size_t n);
 
 /*
  * The installation's secret, STATE_DIR/secret: 32 random bytes, made on first
- * use with mode 0600. Two processes that start at once agree on one. 0, or -1
- * after logging why.
+ * use with mode 0600 and, when root runs this, for the folder's owner. Two
+ * processes that start at once agree on one. 0, or -1 after logging why: a
+ * file of another length or kind, or one that others may read, is refused
+ * rather than replaced, because keys and hashes depend on it.
  */
 int secret_installation(
     const char *state_dir, unsigned char out[SECRET_DIGEST_LEN]);

@@ -1,11 +1,9 @@
 /* Numbers, money, times and hex, to and from text. */
 #include "text.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define NANO 1000000000
 
@@ -66,47 +64,103 @@ text_to_span(const char *s, int64_t *seconds)
 	return 0;
 }
 
+/*
+ * The calendar is computed here and not by gmtime_r(3) and timegm(3), which
+ * read the zone files and take a lock, and whose -1 is a time as well.
+ * 146097 days make 400 years, after which the calendar repeats. Years run
+ * from March, so that a leap day is the last of its year.
+ */
+struct calendar {
+	int64_t year;
+	int month, day, hour, minute, second;
+};
+
+#define DAY_S INT64_C(86400)
+/* Days from 0000-03-01 to 1970-01-01. */
+#define EPOCH_DAYS 719468
+
+static int64_t
+days_of(int64_t year, int month, int day)
+{
+	int64_t y = month <= 2 ? year - 1 : year;
+	int64_t era = (y >= 0 ? y : y - 399) / 400;
+	int64_t of_era = y - era * 400;
+	/* 153 days are any five months from March on: 31 30 31 30 31. */
+	int64_t of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+
+	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 +
+	    of_year - EPOCH_DAYS;
+}
+
+static int
+month_length(int64_t year, int month)
+{
+	static const int length[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31,
+		30, 31 };
+	int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return length[month - 1] + (month == 2 && leap);
+}
+
+/* -1 outside the years 0 to 9999, which is what four digits can say. */
+static int
+calendar_of(struct calendar *c, int64_t unix_s)
+{
+	int64_t days, second, of_era, era, left, shifted;
+
+	if (unix_s < days_of(0, 1, 1) * DAY_S ||
+	    unix_s >= days_of(10000, 1, 1) * DAY_S)
+		return -1;
+	second = (unix_s % DAY_S + DAY_S) % DAY_S;
+	days = (unix_s - second) / DAY_S + EPOCH_DAYS;
+	era = (days >= 0 ? days : days - 146096) / 146097;
+	left = days - era * 146097;
+	of_era = (left - left / 1460 + left / 36524 - left / 146096) / 365;
+	left -= of_era * 365 + of_era / 4 - of_era / 100;
+	shifted = (5 * left + 2) / 153;
+	c->day = (int)(left - (153 * shifted + 2) / 5) + 1;
+	c->month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
+	c->year = of_era + era * 400 + (c->month <= 2);
+	c->hour = (int)(second / 3600);
+	c->minute = (int)(second / 60 % 60);
+	c->second = (int)(second % 60);
+	return 0;
+}
+
 char *
 text_utc(char dst[TEXT_UTC_SIZE], int64_t unix_s)
 {
-	time_t t = (time_t)unix_s;
-	struct tm tm;
+	struct calendar c;
 
 	dst[0] = '\0';
-	if (gmtime_r(&t, &tm) != NULL)
-		(void)strftime(dst, TEXT_UTC_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (calendar_of(&c, unix_s) == 0)
+		snprintf(dst, TEXT_UTC_SIZE, "%04d-%02d-%02dT%02d:%02d:%02dZ",
+		    (int)c.year, c.month, c.day, c.hour, c.minute, c.second);
 	return dst;
 }
 
 char *
 text_hour(char dst[TEXT_HOUR_SIZE], int64_t unix_s)
 {
-	time_t t = (time_t)unix_s;
-	struct tm tm;
+	struct calendar c;
 
 	dst[0] = '\0';
-	if (gmtime_r(&t, &tm) != NULL)
-		(void)strftime(dst, TEXT_HOUR_SIZE, "%Y%m%d%H", &tm);
+	if (calendar_of(&c, unix_s) == 0)
+		snprintf(dst, TEXT_HOUR_SIZE, "%04d%02d%02d%02d", (int)c.year,
+		    c.month, c.day, c.hour);
 	return dst;
 }
 
-/* Turns broken-down digits into a time and refuses what no calendar has. */
+/* Turns digits into a time and refuses what no calendar and no clock has. */
 static int
-from_calendar(const int64_t part[6], int64_t *unix_s)
+from_calendar(const int part[6], int64_t *unix_s)
 {
-	struct tm tm = { .tm_year = (int)part[0] - 1900,
-		.tm_mon = (int)part[1] - 1,
-		.tm_mday = (int)part[2],
-		.tm_hour = (int)part[3],
-		.tm_min = (int)part[4],
-		.tm_sec = (int)part[5] };
-	time_t t = timegm(&tm);
-
-	if (t == (time_t)-1 || tm.tm_mon != part[1] - 1 ||
-	    tm.tm_mday != part[2] || tm.tm_hour != part[3] ||
-	    tm.tm_min != part[4] || tm.tm_sec != part[5])
+	if (part[1] < 1 || part[1] > 12 || part[2] < 1 ||
+	    part[2] > month_length(part[0], part[1]) || part[3] > 23 ||
+	    part[4] > 59 || part[5] > 59)
 		return -1;
-	*unix_s = t;
+	*unix_s = days_of(part[0], part[1], part[2]) * DAY_S + part[3] * 3600 +
+	    part[4] * 60 + part[5];
 	return 0;
 }
 
@@ -118,7 +172,7 @@ static int
 read_calendar(const char *s, const char *pattern, int64_t *unix_s)
 {
 	static const char letters[] = "YMDhms";
-	int64_t part[6] = { 0, 1, 1, 0, 0, 0 };
+	int part[6] = { 0, 1, 1, 0, 0, 0 };
 	int seen[6] = { 0 };
 
 	for (; *pattern != '\0'; s++, pattern++) {
@@ -219,17 +273,18 @@ text_to_eur(const char *s, int64_t *nano_eur)
 	size_t places = point ? strlen(point + 1) : 0;
 	int64_t whole, part = 0;
 
-	if (places > 9 || (point != NULL && places == 0) ||
-	    text_n_to_i64(s, whole_len, 0, INT64_MAX / NANO - 1, &whole) ==
-		-1 ||
-	    s[0] == '-')
+	/* Digits alone: not even "-0" or "1.-0". */
+	if (strchr(s, '-') != NULL || places > 9 ||
+	    (point != NULL && places == 0) ||
+	    text_n_to_i64(s, whole_len, 0, INT64_MAX / NANO, &whole) == -1)
 		return -1;
 	if (places > 0 &&
-	    (point[1] == '-' ||
-		text_n_to_i64(point + 1, places, 0, NANO - 1, &part) == -1))
+	    text_n_to_i64(point + 1, places, 0, NANO - 1, &part) == -1)
 		return -1;
 	for (; places > 0 && places < 9; places++)
 		part *= 10;
+	if (part > INT64_MAX - whole * NANO)
+		return -1;
 	*nano_eur = whole * NANO + part;
 	return 0;
 }

@@ -8,7 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Decimal integer within [min, max]; 0, or -1 and *out unchanged. */
+/*
+ * Decimal integer within [min, max]: digits, and perhaps a minus sign
+ * before them ("-0" is 0, as in JSON). 0, or -1 and *out unchanged.
+ */
 int text_to_i64(const char *s, int64_t min, int64_t max, int64_t *out);
 
 /* The same over 'n' bytes that need no NUL behind them. */
@@ -21,11 +24,14 @@ text_n_to_i64(const char *s, size_t n, int64_t min, int64_t max, int64_t *out);
  */
 int text_to_span(const char *s, int64_t *seconds);
 
-/* "2026-11-22T18:50:00Z" (RFC 3339, UTC). Return dst. */
+/*
+ * "2026-11-22T18:50:00Z" (RFC 3339, UTC); "" outside the years 0 to 9999.
+ * Returns dst.
+ */
 #define TEXT_UTC_SIZE 32
 char *text_utc(char dst[TEXT_UTC_SIZE], int64_t unix_s);
 
-/* "2026112218": the UTC hour, as journal files are named. */
+/* "2026112218": the UTC hour, as journal files are named. "" as above. */
 #define TEXT_HOUR_SIZE 16
 char *text_hour(char dst[TEXT_HOUR_SIZE], int64_t unix_s);
 
