@@ -1,0 +1,361 @@
+/* One request over libfcgi (or memory): what came, and what goes back. */
+#include "http.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcgiapp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "log.h"
+#include "text.h"
+
+#define HEAD_MAX 16384
+#define PATH_LEN_MAX 2048
+
+/* CGI names of the fields (RFC 3875, 4.1.18), so that no typo can hide. */
+static const char *const cgi_name[HTTP_FIELD__MAX] = {
+	[HTTP_ACCEPT] = "HTTP_ACCEPT",
+	[HTTP_AUTHORIZATION] = "HTTP_AUTHORIZATION",
+	[HTTP_ANTHROPIC_BETA] = "HTTP_ANTHROPIC_BETA",
+	[HTTP_ANTHROPIC_VERSION] = "HTTP_ANTHROPIC_VERSION",
+	[HTTP_CONTENT_LENGTH] = "CONTENT_LENGTH",
+	[HTTP_CONTENT_TYPE] = "CONTENT_TYPE",
+	[HTTP_OPENAI_BETA] = "HTTP_OPENAI_BETA",
+	[HTTP_OPENAI_ORGANIZATION] = "HTTP_OPENAI_ORGANIZATION",
+	[HTTP_OPENAI_PROJECT] = "HTTP_OPENAI_PROJECT",
+	[HTTP_ORIGIN] = "HTTP_ORIGIN",
+	[HTTP_REQUEST_METHOD_ASKED] = "HTTP_ACCESS_CONTROL_REQUEST_METHOD",
+	[HTTP_TRANSFER_ENCODING] = "HTTP_TRANSFER_ENCODING",
+	[HTTP_X_API_KEY] = "HTTP_X_API_KEY",
+	[HTTP_X_FORWARDED_FOR] = "HTTP_X_FORWARDED_FOR",
+	[HTTP_X_FORWARDED_PROTO] = "HTTP_X_FORWARDED_PROTO",
+};
+
+void
+http_from_fcgx(struct http *h, struct FCGX_Request *fcgx)
+{
+	*h = (struct http){ .fcgx = fcgx, .head = BUF(HEAD_MAX) };
+}
+
+void
+http_from_memory(struct http *h, const char *const *env, const char *body,
+    size_t len, struct buf *out)
+{
+	*h = (struct http){ .env = env,
+		.memory_body = body,
+		.memory_left = len,
+		.memory_out = out,
+		.head = BUF(HEAD_MAX) };
+}
+
+static const char *
+variable(const struct http *h, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (h->fcgx != NULL)
+		return FCGX_GetParam(name, h->fcgx->envp);
+	for (const char *const *v = h->env; *v != NULL; v++)
+		if (strncmp(*v, name, n) == 0 && (*v)[n] == '=')
+			return *v + n + 1;
+	return NULL;
+}
+
+const char *
+http_method(const struct http *h)
+{
+	const char *method = variable(h, "REQUEST_METHOD");
+
+	return method != NULL ? method : "";
+}
+
+/*
+ * What two parsers could read in two ways is no path of ours: dot segments,
+ * empty ones, and dots or control bytes hidden by an escape.
+ */
+static int
+is_plain_path(const char *p, size_t n)
+{
+	if (n == 0 || p[0] != '/')
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)p[i];
+
+		if (c <= 0x20 || c >= 0x7f || c == '\\')
+			return 0;
+		if (c == '/' && i + 1 < n &&
+		    (p[i + 1] == '/' || p[i + 1] == '.'))
+			return 0;
+		if (c == '%' &&
+		    (i + 2 >= n || p[i + 1] < '2' ||
+			(p[i + 1] == '2' && strchr("eE", p[i + 2]) != NULL)))
+			return 0;
+	}
+	return 1;
+}
+
+const char *
+http_path(struct http *h)
+{
+	const char *target;
+	size_t n;
+
+	if (h->path != NULL)
+		return h->path;
+	target = variable(h, "REQUEST_URI");
+	if (target == NULL)
+		return "";
+	n = strcspn(target, "?#");
+	if (n > PATH_LEN_MAX || !is_plain_path(target, n) ||
+	    (h->path = strndup(target, n)) == NULL)
+		return "";
+	h->path_len = n;
+	return h->path;
+}
+
+const char *
+http_field(const struct http *h, enum http_field field)
+{
+	return variable(h, cgi_name[field]);
+}
+
+const char *
+http_remote_address(const struct http *h)
+{
+	const char *address = variable(h, "REMOTE_ADDR");
+
+	return address != NULL ? address : "";
+}
+
+int
+http_is_tls(const struct http *h)
+{
+	const char *https = variable(h, "HTTPS");
+
+	return https != NULL && strcasecmp(https, "on") == 0;
+}
+
+int64_t
+http_body_announced(const struct http *h)
+{
+	const char *length = http_field(h, HTTP_CONTENT_LENGTH);
+	int64_t n;
+
+	if (length == NULL || *length == '\0')
+		return 0;
+	return text_to_i64(length, 0, INT64_MAX, &n) == 0 ? n : -1;
+}
+
+/* As read(2): 0 at the end. */
+static size_t
+read_some(struct http *h, char *to, size_t n)
+{
+	int got;
+
+	if (h->fcgx == NULL) {
+		n = n < h->memory_left ? n : h->memory_left;
+		memcpy(to, h->memory_body, n);
+		h->memory_body += n;
+		h->memory_left -= n;
+		return n;
+	}
+	got = FCGX_GetStr(to, n > 1 << 20 ? 1 << 20 : (int)n, h->fcgx->in);
+	return got > 0 ? (size_t)got : 0;
+}
+
+enum http_body
+http_body(struct http *h, struct buf *body)
+{
+	const char *length = http_field(h, HTTP_CONTENT_LENGTH);
+	int64_t announced = http_body_announced(h);
+	size_t n, got;
+	char *to;
+
+	/* Caddy loses a chunked body in silence: nothing announced, refuse. */
+	if (length == NULL || *length == '\0' || announced == -1)
+		return HTTP_BODY_NO_LENGTH;
+	if ((uint64_t)announced > body->max)
+		return HTTP_BODY_TOO_LARGE;
+	n = (size_t)announced;
+	if (n > 0 && (to = buf_room(body, n)) == NULL)
+		return HTTP_BODY_MEMORY;
+	while (body->len < n) {
+		if ((got = read_some(h, to, n - body->len)) == 0) {
+			h->body_read = 1;
+			return HTTP_BODY_SHORT;
+		}
+		buf_grown(body, got);
+		to += got;
+	}
+	http_body_discard(h);
+	return HTTP_BODY_OK;
+}
+
+void
+http_body_discard(struct http *h)
+{
+	char bin[8192];
+
+	if (h->body_read)
+		return;
+	while (read_some(h, bin, sizeof(bin)) > 0)
+		continue;
+	explicit_bzero(bin, sizeof(bin));
+	h->body_read = 1;
+}
+
+int
+http_status(struct http *h, int code)
+{
+	assert(!h->head_sent && h->head.len == 0);
+	return buf_printf(&h->head, "Status: %d\r\n", code);
+}
+
+int
+http_head(struct http *h, const char *name, const char *fmt, ...)
+{
+	char value[2048];
+	va_list ap;
+	int n;
+
+	assert(!h->head_sent && h->head.len > 0);
+	va_start(ap, fmt);
+	n = vsnprintf(value, sizeof(value), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(value) ||
+	    strpbrk(value, "\r\n") != NULL) {
+		log_warnx("the header field '%s' is not sent: its value has "
+			  "line ends or is too long",
+		    name);
+		return -1;
+	}
+	return buf_printf(&h->head, "%s: %s\r\n", name, value);
+}
+
+/* After a failed write nothing may block again, libfcgi's farewell least. */
+static int
+give_up(struct http *h)
+{
+	h->failed = 1;
+	if (h->fcgx != NULL && h->fcgx->ipcFd >= 0)
+		(void)shutdown(h->fcgx->ipcFd, SHUT_RDWR); /* gone already */
+	return -1;
+}
+
+static int
+put(struct http *h, const void *p, size_t n)
+{
+	const char *from = p;
+
+	if (h->failed)
+		return -1;
+	if (h->fcgx == NULL)
+		return buf_add(h->memory_out, p, n);
+	while (n > 0) {
+		int part = n > 1 << 30 ? 1 << 30 : (int)n;
+
+		if (FCGX_PutStr(from, part, h->fcgx->out) != part)
+			return give_up(h);
+		from += part;
+		n -= (size_t)part;
+	}
+	return 0;
+}
+
+static int
+send_head(struct http *h)
+{
+	if (h->head_sent)
+		return h->failed ? -1 : 0;
+	h->head_sent = 1;
+	if (h->head.failed || h->head.len == 0) {
+		log_warnx("an answer without a head: the connection is cut");
+		http_cut(h);
+		return -1;
+	}
+	return put(h, h->head.data, h->head.len) ? -1 : put(h, "\r\n", 2);
+}
+
+int
+http_write(struct http *h, const void *p, size_t n)
+{
+	return send_head(h) == -1 ? -1 : put(h, p, n);
+}
+
+int
+http_flush(struct http *h)
+{
+	if (send_head(h) == -1)
+		return -1;
+	if (h->fcgx != NULL && FCGX_FFlush(h->fcgx->out) == -1)
+		return give_up(h);
+	return 0;
+}
+
+/*
+ * libfcgi marks ipcFd as not for use, but neither reports that a client went
+ * away nor bounds a write. These three functions are the only ones to look.
+ */
+int
+http_watch_fd(const struct http *h)
+{
+	return h->fcgx != NULL ? h->fcgx->ipcFd : -1;
+}
+
+int
+http_write_timeout(struct http *h, int64_t seconds)
+{
+	struct timeval timeout = { .tv_sec = (time_t)seconds };
+
+	if (h->fcgx == NULL)
+		return 0;
+	if (setsockopt(h->fcgx->ipcFd, SOL_SOCKET, SO_SNDTIMEO, &timeout,
+		sizeof(timeout)) == -1) {
+		log_warn("cannot bound the time of a write");
+		return -1;
+	}
+	return 0;
+}
+
+int
+http_gone(struct http *h)
+{
+	char peeked;
+	ssize_t n;
+
+	if (h->failed)
+		return 1;
+	if (h->fcgx == NULL)
+		return 0;
+	n = recv(h->fcgx->ipcFd, &peeked, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
+		h->failed = 1;
+	return h->failed;
+}
+
+void
+http_cut(struct http *h)
+{
+	/* Without FastCGI's end record lighttpd cuts the connection, too. */
+	(void)give_up(h); /* its answer is for callers that just failed */
+}
+
+void
+http_end(struct http *h)
+{
+	if (!h->failed) {
+		/* lighttpd loses an answer when its request is not read. */
+		http_body_discard(h);
+		(void)send_head(h); /* nobody is left to tell */
+	}
+	if (h->path != NULL)
+		explicit_bzero(h->path, h->path_len);
+	free(h->path);
+	h->path = NULL;
+	buf_free(&h->head);
+}

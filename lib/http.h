@@ -1,0 +1,129 @@
+/*
+ * http.h - one request being answered, the same over FastCGI and in tests.
+ *
+ * Strings handed out are borrowed until the request ends. An answer is built
+ * in order: status and header fields, then the body; the first byte of body
+ * (or http_end) sends the head. One thread at a time.
+ */
+#ifndef PMPROXY_HTTP_H
+#define PMPROXY_HTTP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+
+struct FCGX_Request;
+
+/* The request header fields that anybody here may ask for. */
+enum http_field {
+	HTTP_ACCEPT,
+	HTTP_AUTHORIZATION,
+	HTTP_ANTHROPIC_BETA,
+	HTTP_ANTHROPIC_VERSION,
+	HTTP_CONTENT_LENGTH,
+	HTTP_CONTENT_TYPE,
+	HTTP_OPENAI_BETA,
+	HTTP_OPENAI_ORGANIZATION,
+	HTTP_OPENAI_PROJECT,
+	HTTP_ORIGIN,
+	HTTP_REQUEST_METHOD_ASKED, /* Access-Control-Request-Method */
+	HTTP_TRANSFER_ENCODING,
+	HTTP_X_API_KEY,
+	HTTP_X_FORWARDED_FOR,
+	HTTP_X_FORWARDED_PROTO,
+	HTTP_FIELD__MAX
+};
+
+struct http {
+	/* private */
+	struct FCGX_Request *fcgx;
+	const char *const *env; /* in tests, instead of fcgx */
+	const char *memory_body;
+	size_t memory_left;
+	struct buf *memory_out;
+	struct buf head;
+	char *path;
+	size_t path_len;
+	int head_sent;
+	int body_read; /* standard input was read to its end */
+	int failed; /* nobody reads what is written */
+	int cut;
+};
+
+/* Borrows the accepted request until http_end. */
+void http_from_fcgx(struct http *, struct FCGX_Request *);
+
+/*
+ * A request made of CGI variables ("NAME=value", NULL-terminated) and a body;
+ * the answer, head included, is appended to 'out'. All borrowed.
+ */
+void http_from_memory(struct http *, const char *const *env, const char *body,
+    size_t len, struct buf *out);
+
+const char *http_method(const struct http *); /* never NULL */
+
+/*
+ * The path of the request target as the client sent it, still percent-encoded
+ * and without the query; never NULL. A path with dot segments, empty segments,
+ * escaped dots or control bytes, or bytes outside printable ASCII is "".
+ */
+const char *http_path(struct http *);
+
+/* NULL when the client did not send it. */
+const char *http_field(const struct http *, enum http_field);
+
+/* "198.51.100.7" as the web server saw it; "" when unknown. */
+const char *http_remote_address(const struct http *);
+
+/* 1 when the connection to the web server is TLS. */
+int http_is_tls(const struct http *);
+
+enum http_body {
+	HTTP_BODY_OK,
+	HTTP_BODY_NO_LENGTH, /* its length is not announced */
+	HTTP_BODY_TOO_LARGE, /* more than the buffer's cap */
+	HTTP_BODY_SHORT, /* it ended before its announced length */
+	HTTP_BODY_MEMORY
+};
+
+/* What Content-Length announces, 0 when nothing; -1 when unreadable. */
+int64_t http_body_announced(const struct http *);
+
+/* Reads the whole body into an empty buffer. */
+enum http_body http_body(struct http *, struct buf *);
+
+/*
+ * Reads and forgets what is left of the body. Before a client can be watched,
+ * and before an answer to a request whose body nobody wanted.
+ */
+void http_body_discard(struct http *);
+
+/* Head: status first, then fields. A value with CR, LF or NUL is refused. */
+int http_status(struct http *, int code);
+int http_head(struct http *, const char *name, const char *fmt, ...)
+    __attribute__((__format__(__printf__, 3, 4)));
+
+/* Body; -1 once the client is gone or has not read for the write timeout. */
+int http_write(struct http *, const void *, size_t);
+int http_flush(struct http *);
+
+/* How long a write may wait for a client that does not read. */
+int http_write_timeout(struct http *, int64_t seconds);
+
+/* The descriptor that stirs when the client goes away; -1 when none does. */
+int http_watch_fd(const struct http *);
+
+/* 1 when nobody reads any more. After the body was read. */
+int http_gone(struct http *);
+
+/*
+ * Ends the answer so that the client can tell it is incomplete: the web
+ * server cuts the connection instead of ending the body tidily.
+ */
+void http_cut(struct http *);
+
+/* Sends what is not sent yet and wipes what was kept. */
+void http_end(struct http *);
+
+#endif

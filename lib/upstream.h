@@ -1,0 +1,72 @@
+/*
+ * upstream.h - one streamed exchange with the model server, over libcurl.
+ *
+ * A struct upstream keeps the connection alive between exchanges; the
+ * transfer's own handle and buffers live for one exchange only, so that
+ * nothing of it stays behind. One thread at a time; each thread has its own.
+ */
+#ifndef PMPROXY_UPSTREAM_H
+#define PMPROXY_UPSTREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct upstream;
+
+/* The fields of an answer's head that may reach a client. */
+struct upstream_head {
+	int status;
+	int64_t length; /* of the body; -1 when not announced */
+	char content_type[256];
+	char retry_after[64];
+	char retry_after_ms[64];
+	char should_retry[16]; /* x-should-retry */
+};
+
+struct upstream_exchange {
+	const char *method; /* "GET" or "POST" */
+	const char *path; /* appended to the upstream's URL */
+	const char *const *fields; /* "Name: value", NULL-terminated */
+	const struct iovec *body; /* POST: its pieces, borrowed */
+	size_t n_body;
+
+	int64_t connect_ms; /* to connect */
+	int64_t first_byte_ms; /* from the request until the head */
+	int64_t idle_ms; /* of silence within the answer */
+
+	int watch_fd; /* -1, or a descriptor whose stirring means on_stir */
+
+	/* A callback that answers nonzero stops the exchange. */
+	int (*on_head)(void *, const struct upstream_head *);
+	int (*on_body)(void *, const char *, size_t);
+	int (*on_pause)(void *); /* no more came just now: time to flush */
+	int (*on_stir)(void *); /* watch_fd is readable or hung up */
+	/* The answer has been silent for so long; returns the number of ms
+	   after which to be called again, or -1 to stop. NULL: never. */
+	int64_t (*on_silence)(void *, int64_t silent_ms);
+	void *arg;
+};
+
+enum upstream_end {
+	UPSTREAM_DONE, /* the whole answer came */
+	UPSTREAM_STOPPED, /* a callback stopped it */
+	UPSTREAM_UNREACHABLE, /* no connection, or lost before the head */
+	UPSTREAM_TIMEOUT, /* no head in time */
+	UPSTREAM_BROKEN /* the answer broke off, or went silent */
+};
+
+/* 'url' without a trailing path. NULL for lack of memory (logged). */
+struct upstream *upstream_new(const char *url);
+void upstream_free(struct upstream *);
+
+/*
+ * Runs one exchange. When it fails before the upstream could have read the
+ * request (connection refused; a kept-alive connection found dead) it is tried
+ * once more on a new connection, and nothing else is. A failure is logged
+ * with its reason, never with content.
+ */
+enum upstream_end
+upstream_run(struct upstream *, const struct upstream_exchange *);
+
+#endif
