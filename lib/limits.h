@@ -7,6 +7,18 @@
  * named by a 64-bit keyed hash only. Windows survive a responder's restart;
  * what a dead process held in parallel counts is given back. All functions
  * are thread-safe; nothing is locked while anything slow happens.
+ *
+ * The file takes 30 MB, reserved at once. Each kind of window has its own
+ * part of it: 4,096 keys for requests and for tokens, 16,384 addresses, 8,192
+ * addresses that failed to log in. When one is full the longest unused makes
+ * room, but never one that is being refused; where all of those it competes
+ * with are, the newcomer is refused. A window is exact while it holds no more
+ * than 128 admissions at different milliseconds (global 4,096, failed logins
+ * 32); above that some count up to a 127th (4,095th, 31st) of the window too
+ * long, never too short.
+ *
+ * A deleted file is made anew, within a second, and the windows start afresh.
+ * A damaged one refuses everything until it is deleted or all is restarted.
  */
 #ifndef PMPROXY_LIMITS_H
 #define PMPROXY_LIMITS_H
@@ -30,7 +42,8 @@ struct limits_window {
 	/* Set by the caller. */
 	enum limits_table table;
 	uint64_t who;
-	int64_t limit; /* 0: not limited, and not counted */
+	int64_t limit; /* 0: not limited, and not counted; at most 2^32 - 1,
+			  more is taken as that */
 	int64_t window_ms; /* 1 s to 1 day */
 	int64_t cost; /* 1 for a request, an estimate for tokens */
 
@@ -57,7 +70,8 @@ struct limits_lease {
 
 /*
  * Maps RUN_DIR/limits, making it when absent, and registers this process
- * ('slots' requests in flight at most). NULL after logging.
+ * ('slots' requests in flight at most, and at most 2,048; 64 processes). Not
+ * to be carried over a fork: a child opens its own. NULL after logging.
  */
 struct limits *limits_open(const char *run_dir, uint32_t slots);
 void limits_close(struct limits *);
@@ -66,9 +80,10 @@ void limits_close(struct limits *);
 int64_t limits_now(void);
 
 /*
- * Takes from all 'n' windows (at most 8) and a place in flight for 'parallel_who', or
- * from none. 'parallel' 0: no limit, but the lease counts all the same.
- * 'lease' NULL: windows only. On refusal every window is filled in.
+ * Takes from all 'n' windows (at most 8, no two of the same table and 'who')
+ * and a place in flight for 'parallel_who', or from none. 'parallel' 0: no
+ * limit, but the lease counts all the same. 'lease' NULL: windows only. On
+ * refusal every window is filled in.
  */
 enum limits_result limits_take(struct limits *, struct limits_window *,
     size_t n, uint64_t parallel_who, int64_t parallel,

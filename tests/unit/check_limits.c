@@ -1,0 +1,789 @@
+/*
+ * The rules of limits.h in one process. Time is a parameter: nothing sleeps.
+ * What several processes and threads do together is in check_limits_shared.c.
+ */
+#include <check.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/limits.h"
+#include "lib/limits_internal.h"
+#include "lib/log.h"
+
+#define T0 INT64_C(5000000)
+#define MINUTE INT64_C(60000)
+
+static char dir[64], file[80];
+static struct limits *limits;
+
+static void
+setup(void)
+{
+	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+
+	snprintf(dir, sizeof(dir), "%s/check_limits.XXXXXX", base);
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(file, sizeof(file), "%s/limits", dir);
+	limits = limits_open(dir, 64);
+	ck_assert_ptr_nonnull(limits);
+}
+
+static void
+teardown(void)
+{
+	limits_close(limits);
+	unlink(file);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+static struct limits_window
+window(enum limits_table table, uint64_t who, int64_t limit, int64_t window_ms)
+{
+	struct limits_window w = { table, who, limit, window_ms, 1, -1, -1, -1,
+		-1 };
+
+	return w;
+}
+
+static enum limits_result
+take(struct limits_window *w, int64_t now_ms)
+{
+	return limits_take(limits, w, 1, 0, 0, NULL, now_ms);
+}
+
+static int64_t next_random = 1;
+
+static int64_t
+random_below(int64_t n)
+{
+	uint64_t x = (uint64_t)next_random;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	next_random = (int64_t)x;
+	return (int64_t)(x >> 1) % n;
+}
+
+START_TEST(a_window_is_exact_to_the_millisecond)
+{
+	struct limits_window w = window(LIMITS_KEY_REQUESTS, 7, 3, MINUTE);
+
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	ck_assert_int_eq(w.remaining, 2);
+	ck_assert_int_eq(w.reset_ms, MINUTE);
+	ck_assert_int_eq(w.retry_ms, 0);
+	ck_assert_int_eq(take(&w, T0 + 10), LIMITS_ADMITTED);
+	ck_assert_int_eq(take(&w, T0 + 20), LIMITS_ADMITTED);
+	ck_assert_int_eq(w.remaining, 0);
+	ck_assert_int_eq(w.reset_ms, MINUTE);
+	ck_assert_int_eq(take(&w, T0 + 30), LIMITS_REFUSED);
+	ck_assert_int_eq(w.remaining, 0);
+	ck_assert_int_eq(w.retry_ms, MINUTE - 30);
+	ck_assert_int_eq(w.reset_ms, MINUTE - 10);
+	ck_assert_int_eq(take(&w, T0 + MINUTE - 1), LIMITS_REFUSED);
+	ck_assert_int_eq(w.retry_ms, 1);
+	ck_assert_int_eq(take(&w, T0 + MINUTE), LIMITS_ADMITTED);
+	ck_assert_int_eq(take(&w, T0 + MINUTE + 9), LIMITS_REFUSED);
+	ck_assert_int_eq(w.retry_ms, 1);
+	ck_assert_int_eq(take(&w, T0 + MINUTE + 10), LIMITS_ADMITTED);
+}
+END_TEST
+
+START_TEST(peek_takes_nothing_and_says_what_take_would)
+{
+	struct limits_window w = window(LIMITS_FAILED_AUTH, 7, 2, MINUTE);
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		ck_assert_int_eq(
+		    limits_peek(limits, &w, 1, T0), LIMITS_ADMITTED);
+		ck_assert_int_eq(w.remaining, 2);
+		ck_assert_int_eq(w.reset_ms, 0);
+	}
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	ck_assert_int_eq(take(&w, T0 + 1), LIMITS_ADMITTED);
+	ck_assert_int_eq(limits_peek(limits, &w, 1, T0 + 2), LIMITS_REFUSED);
+	ck_assert_int_eq(w.retry_ms, MINUTE - 2);
+}
+END_TEST
+
+START_TEST(nothing_is_counted_where_nothing_is_limited)
+{
+	struct limits_window w = window(LIMITS_GLOBAL, 0, 0, 0);
+	int i;
+
+	for (i = 0; i < 10; i++)
+		ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	ck_assert_int_eq(w.remaining, 0);
+	w = window(LIMITS_GLOBAL, 0, 1, MINUTE);
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+}
+END_TEST
+
+START_TEST(what_makes_no_sense_is_never_admitted)
+{
+	struct limits_window w[9];
+	int i;
+
+	for (i = 0; i < 9; i++)
+		w[i] = window(LIMITS_ADDRESS, (uint64_t)i, 5, MINUTE);
+	ck_assert_int_eq(
+	    limits_take(limits, w, 9, 0, 0, NULL, T0), LIMITS_BROKEN);
+	w[1].who = 0; /* the same entry twice */
+	ck_assert_int_eq(
+	    limits_take(limits, w, 2, 0, 0, NULL, T0), LIMITS_BROKEN);
+	w[0].limit = -1;
+	ck_assert_int_eq(take(&w[0], T0), LIMITS_BROKEN);
+	w[0] = window(LIMITS_TABLE__MAX, 0, 5, MINUTE);
+	ck_assert_int_eq(take(&w[0], T0), LIMITS_BROKEN);
+	w[0] = window(LIMITS_ADDRESS, 0, 5, 86400001);
+	ck_assert_int_eq(take(&w[0], T0), LIMITS_BROKEN);
+	w[0] = window(LIMITS_ADDRESS, 0, 5, MINUTE);
+	w[0].cost = -1;
+	ck_assert_int_eq(take(&w[0], T0), LIMITS_BROKEN);
+}
+END_TEST
+
+/* All that was admitted, for comparison. */
+struct model {
+	int64_t at[100000], cost[100000];
+	int n;
+};
+
+static int64_t
+model_sum(const struct model *m, int64_t window_ms, int64_t now_ms)
+{
+	int64_t sum = 0;
+	int i;
+
+	for (i = m->n; i-- > 0 && now_ms - m->at[i] < window_ms;)
+		sum += m->cost[i];
+	return sum;
+}
+
+/* When 'cost' fits, from now. */
+static int64_t
+model_wait(const struct model *m, int64_t limit, int64_t cost,
+    int64_t window_ms, int64_t now_ms)
+{
+	int64_t excess = model_sum(m, window_ms, now_ms) + cost - limit;
+	int i;
+
+	if (excess <= 0)
+		return 0;
+	for (i = 0; i < m->n; i++) {
+		if (now_ms - m->at[i] >= window_ms)
+			continue;
+		if ((excess -= m->cost[i]) <= 0)
+			return m->at[i] + window_ms - now_ms;
+	}
+	return -1;
+}
+
+static void
+model_add(struct model *m, int64_t cost, int64_t now_ms)
+{
+	m->at[m->n] = now_ms;
+	m->cost[m->n++] = cost;
+}
+
+/* Bursts and streams at about four times the limit; seldom, a pause. */
+static int64_t
+random_step(int64_t window_ms, int64_t limit)
+{
+	if (random_below(4 * limit) == 0)
+		return random_below(window_ms * 2);
+	if (random_below(2) == 0)
+		return 0;
+	return random_below(window_ms / limit + 2);
+}
+
+static const struct {
+	enum limits_table table;
+	int64_t limit, window_ms;
+} exact[] = {
+	{ LIMITS_KEY_REQUESTS, 1, 1000 },
+	{ LIMITS_KEY_REQUESTS, 2, 1000 },
+	{ LIMITS_KEY_REQUESTS, 20, MINUTE },
+	{ LIMITS_ADDRESS, 127, MINUTE },
+	{ LIMITS_ADDRESS, 128, MINUTE },
+	{ LIMITS_FAILED_AUTH, 32, 900000 },
+	{ LIMITS_GLOBAL, 1000, 10000 },
+	{ LIMITS_GLOBAL, 4096, 86400000 },
+};
+
+START_TEST(with_a_pair_for_each_it_decides_as_an_exact_log)
+{
+	struct limits_window w =
+	    window(exact[_i].table, 99, exact[_i].limit, exact[_i].window_ms);
+	struct model *m = calloc(1, sizeof(*m));
+	int64_t now = T0, wait, sum;
+	int i;
+
+	ck_assert_ptr_nonnull(m);
+	next_random = _i + 1;
+	for (i = 0; i < 30000; i++) {
+		now += random_step(w.window_ms, w.limit);
+		wait = model_wait(m, w.limit, 1, w.window_ms, now);
+		ck_assert_int_eq(take(&w, now),
+		    wait == 0 ? LIMITS_ADMITTED : LIMITS_REFUSED);
+		ck_assert_int_eq(w.retry_ms, wait);
+		if (wait == 0)
+			model_add(m, 1, now);
+		sum = model_sum(m, w.window_ms, now);
+		ck_assert_int_eq(w.remaining, w.limit - sum);
+		ck_assert_int_eq(w.reset_ms,
+		    m->at[m->n - 1] + w.window_ms > now && sum > 0
+			? m->at[m->n - 1] + w.window_ms - now
+			: 0);
+	}
+	ck_assert_int_gt(m->n, w.limit);
+	ck_assert_int_lt(m->n, 30000);
+	free(m);
+}
+END_TEST
+
+static const struct {
+	enum limits_table table;
+	int64_t limit, window_ms, cost;
+} merged[] = {
+	{ LIMITS_FAILED_AUTH, 33, MINUTE, 1 },
+	{ LIMITS_FAILED_AUTH, 1000, MINUTE, 1 },
+	{ LIMITS_FAILED_AUTH, 200, 1000, 1 },
+	{ LIMITS_FAILED_AUTH, 40, 20, 1 },
+	{ LIMITS_KEY_REQUESTS, 1500, MINUTE, 1 },
+	{ LIMITS_ADDRESS, 3000, 3600000, 1 },
+	{ LIMITS_KEY_TOKENS, 100000, MINUTE, 600 },
+	{ LIMITS_GLOBAL, 9000, MINUTE, 1 },
+};
+
+/*
+ * More admissions than pairs: never more than the limit in any window, the
+ * first ones at once, and nobody waits longer than a part of the window.
+ */
+START_TEST(with_fewer_pairs_it_errs_by_a_part_and_to_the_safe_side)
+{
+	struct limits_window w = window(
+	    merged[_i].table, 99, merged[_i].limit, merged[_i].window_ms);
+	int64_t parts = limits_geometry[w.table].pairs - 1;
+	int64_t part = (w.window_ms + parts - 1) / parts, now = T0;
+	struct model *m = calloc(1, sizeof(*m));
+	int i, refused = 0;
+
+	ck_assert_ptr_nonnull(m);
+	next_random = _i + 1;
+	for (i = 0; i < 60000; i++) {
+		now += random_step(
+		    w.window_ms, 2 * w.limit / (1 + merged[_i].cost));
+		w.cost = 1 + random_below(merged[_i].cost);
+		if (take(&w, now) == LIMITS_ADMITTED) {
+			model_add(m, w.cost, now);
+			ck_assert_int_le(
+			    model_sum(m, w.window_ms, now), w.limit);
+			continue;
+		}
+		refused++;
+		ck_assert_int_gt(
+		    model_sum(m, w.window_ms + part, now) + w.cost, w.limit);
+		/* What it says about coming back is what it then does. */
+		if (refused % 16 != 0)
+			continue;
+		now += w.retry_ms - 1;
+		ck_assert_int_eq(take(&w, now), LIMITS_REFUSED);
+		ck_assert_int_eq(w.retry_ms, 1);
+		ck_assert_int_eq(take(&w, ++now), LIMITS_ADMITTED);
+		model_add(m, w.cost, now);
+		ck_assert_int_le(model_sum(m, w.window_ms, now), w.limit);
+	}
+	ck_assert_int_gt(refused, 0);
+	free(m);
+}
+END_TEST
+
+START_TEST(the_first_ones_are_admitted_at_once)
+{
+	struct limits_window w = window(LIMITS_KEY_REQUESTS, 5, 10000, MINUTE);
+	int i;
+
+	for (i = 0; i < 10000; i++)
+		ck_assert_int_eq(take(&w, T0 + i / 2), LIMITS_ADMITTED);
+	ck_assert_int_eq(take(&w, T0 + 5000), LIMITS_REFUSED);
+}
+END_TEST
+
+START_TEST(all_windows_or_none)
+{
+	struct limits_window w[3] = {
+		window(LIMITS_GLOBAL, 0, 100, MINUTE),
+		window(LIMITS_ADDRESS, 1, 2, MINUTE),
+		window(LIMITS_KEY_REQUESTS, 2, 50, MINUTE),
+	};
+	struct limits_lease lease = { 0 };
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(limits_take(limits, w, 3, 9, 0, &lease, T0),
+		    LIMITS_ADMITTED);
+		limits_release(limits, &lease);
+	}
+	for (i = 0; i < 200; i++)
+		ck_assert_int_eq(
+		    limits_take(limits, w, 3, 9, 0, &lease, T0 + 1),
+		    LIMITS_REFUSED);
+	ck_assert_int_eq(lease.slot, 0);
+	ck_assert_int_eq(limits_parallel(limits, 9), 0);
+	ck_assert_int_eq(w[0].remaining, 98);
+	ck_assert_int_eq(w[0].retry_ms, 0);
+	ck_assert_int_eq(w[1].remaining, 0);
+	ck_assert_int_eq(w[1].retry_ms, MINUTE - 1);
+	ck_assert_int_eq(w[2].remaining, 48);
+	ck_assert_int_eq(w[2].retry_ms, 0);
+}
+END_TEST
+
+START_TEST(a_refused_place_in_flight_takes_from_no_window)
+{
+	struct limits_window w = window(LIMITS_KEY_REQUESTS, 2, 5, MINUTE);
+	struct limits_lease a = { 0 }, b = { 0 };
+
+	ck_assert_int_eq(
+	    limits_take(limits, &w, 1, 9, 1, &a, T0), LIMITS_ADMITTED);
+	ck_assert_int_eq(
+	    limits_take(limits, &w, 1, 9, 1, &b, T0), LIMITS_PARALLEL);
+	ck_assert_int_eq(w.remaining, 4);
+	ck_assert_int_eq(w.retry_ms, 0);
+	limits_release(limits, &a);
+	limits_release(limits, &a);
+	ck_assert_int_eq(
+	    limits_take(limits, &w, 1, 9, 1, &b, T0), LIMITS_ADMITTED);
+	ck_assert_int_eq(limits_parallel(limits, 9), 1);
+	/* Others, and a lease without a limit. */
+	ck_assert_int_eq(
+	    limits_take(limits, NULL, 0, 0, 0, &a, T0), LIMITS_ADMITTED);
+	ck_assert_int_eq(limits_parallel(limits, 0), 1);
+	ck_assert_int_eq(limits_parallel(limits, 9), 1);
+}
+END_TEST
+
+START_TEST(more_leases_than_slots_are_refused)
+{
+	struct limits_lease lease[65] = { { 0 } };
+	int i;
+
+	for (i = 0; i < 64; i++)
+		ck_assert_int_eq(
+		    limits_take(limits, NULL, 0, 3, 0, &lease[i], T0),
+		    LIMITS_ADMITTED);
+	ck_assert_int_eq(limits_parallel(limits, 3), 64);
+	ck_assert_int_eq(
+	    limits_take(limits, NULL, 0, 3, 0, &lease[64], T0), LIMITS_BROKEN);
+	limits_release(limits, &lease[10]);
+	ck_assert_int_eq(limits_take(limits, NULL, 0, 3, 64, &lease[64], T0),
+	    LIMITS_ADMITTED);
+	ck_assert_ptr_null(limits_open(dir, LIMITS_LEASES + 1));
+}
+END_TEST
+
+START_TEST(settling_follows_an_exact_log)
+{
+	struct limits_window w = window(LIMITS_KEY_TOKENS, 4, 5000, MINUTE);
+	struct limits_window open[8];
+	struct model *m = calloc(1, sizeof(*m));
+	int64_t now = T0, wait, cost;
+	int i, j, at[8], n = 0;
+
+	ck_assert_ptr_nonnull(m);
+	for (i = 0; i < 20000; i++) {
+		/* At most 64 a minute: each has a pair of its own. */
+		now += 950 + random_below(4000);
+		w.cost = random_below(1200);
+		wait = model_wait(m, w.limit, w.cost, w.window_ms, now);
+		ck_assert_int_eq(take(&w, now),
+		    wait == 0 ? LIMITS_ADMITTED : LIMITS_REFUSED);
+		ck_assert_int_eq(w.retry_ms, wait);
+		if (wait == 0) {
+			model_add(m, w.cost, now);
+			open[n] = w;
+			at[n++] = m->n - 1;
+		}
+		if (n < 8 && random_below(3) > 0)
+			continue;
+		while (n > 0) {
+			j = (int)random_below(n--);
+			now += random_below(20);
+			cost = random_below(2) * random_below(3000);
+			limits_settle(limits, &open[j], cost, now);
+			if (cost < open[j].cost) {
+				m->cost[at[j]] = cost;
+			} else if (cost > open[j].cost) {
+				model_add(m, cost - open[j].cost, now);
+			}
+			open[j] = open[n];
+			at[j] = at[n];
+		}
+	}
+	ck_assert_int_gt(m->n, 5000);
+	free(m);
+}
+END_TEST
+
+START_TEST(settling_late_gives_nothing_back)
+{
+	struct limits_window w = window(LIMITS_KEY_TOKENS, 4, 100, MINUTE);
+	struct limits_window first;
+
+	w.cost = 100;
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	first = w;
+	ck_assert_int_eq(take(&w, T0 + MINUTE), LIMITS_ADMITTED);
+	limits_settle(limits, &first, 0, T0 + MINUTE + 1);
+	ck_assert_int_eq(take(&w, T0 + MINUTE + 2), LIMITS_REFUSED);
+	limits_settle(limits, &w, 0, T0 + MINUTE + 3); /* never taken */
+	ck_assert_int_eq(
+	    limits_peek(limits, &w, 1, T0 + MINUTE + 4), LIMITS_REFUSED);
+}
+END_TEST
+
+START_TEST(what_was_missing_is_charged_over_the_limit)
+{
+	struct limits_window w = window(LIMITS_KEY_TOKENS, 4, 100, MINUTE);
+
+	w.cost = 10;
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	limits_settle(limits, &w, 1000, T0 + 500);
+	w.cost = 1;
+	ck_assert_int_eq(take(&w, T0 + MINUTE), LIMITS_REFUSED);
+	ck_assert_int_eq(w.remaining, 0);
+	ck_assert_int_eq(w.retry_ms, 500);
+	ck_assert_int_eq(take(&w, T0 + MINUTE + 500), LIMITS_ADMITTED);
+	/* An absurd count fills it up and does no more. */
+	limits_settle(limits, &w, INT64_MAX, T0 + MINUTE + 500);
+	limits_settle(limits, &w, INT64_MAX, T0 + MINUTE + 501);
+	w.limit = INT64_MAX;
+	ck_assert_int_eq(take(&w, T0 + 2 * MINUTE), LIMITS_REFUSED);
+	ck_assert_int_eq(take(&w, T0 + 2 * MINUTE + 501), LIMITS_ADMITTED);
+}
+END_TEST
+
+START_TEST(a_cost_over_the_limit_needs_an_empty_window)
+{
+	struct limits_window w = window(LIMITS_KEY_TOKENS, 4, 100, MINUTE);
+
+	w.cost = 5000;
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	ck_assert_int_eq(w.remaining, 0);
+	w.cost = 1;
+	ck_assert_int_eq(take(&w, T0 + 1), LIMITS_REFUSED);
+	ck_assert_int_eq(take(&w, T0 + MINUTE), LIMITS_ADMITTED);
+	w.cost = 5000;
+	ck_assert_int_eq(take(&w, T0 + MINUTE + 1), LIMITS_REFUSED);
+	ck_assert_int_eq(w.retry_ms, MINUTE - 1);
+	ck_assert_int_eq(take(&w, T0 + 2 * MINUTE), LIMITS_ADMITTED);
+	/* Charged as the limit: settled, it gives back only that. */
+	limits_settle(limits, &w, 40, T0 + 2 * MINUTE + 1);
+	w.cost = 61;
+	ck_assert_int_eq(take(&w, T0 + 2 * MINUTE + 2), LIMITS_REFUSED);
+	w.cost = 60;
+	ck_assert_int_eq(take(&w, T0 + 2 * MINUTE + 2), LIMITS_ADMITTED);
+}
+END_TEST
+
+START_TEST(a_changed_limit_is_in_force_at_once)
+{
+	struct limits_window w = window(LIMITS_KEY_REQUESTS, 8, 4, MINUTE);
+	int i;
+
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(take(&w, T0 + i), LIMITS_ADMITTED);
+	w.limit = 6;
+	ck_assert_int_eq(take(&w, T0 + 4), LIMITS_ADMITTED);
+	ck_assert_int_eq(take(&w, T0 + 5), LIMITS_ADMITTED);
+	ck_assert_int_eq(take(&w, T0 + 6), LIMITS_REFUSED);
+	w.limit = 2;
+	ck_assert_int_eq(take(&w, T0 + MINUTE + 3), LIMITS_REFUSED);
+	ck_assert_int_eq(w.retry_ms, 1);
+	ck_assert_int_eq(w.remaining, 0);
+	ck_assert_int_eq(take(&w, T0 + MINUTE + 4), LIMITS_ADMITTED);
+	/* A shorter window forgets sooner, a longer one later. */
+	w = window(LIMITS_KEY_REQUESTS, 9, 1, MINUTE);
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	w.window_ms = 2 * MINUTE;
+	ck_assert_int_eq(take(&w, T0 + MINUTE), LIMITS_REFUSED);
+	ck_assert_int_eq(w.retry_ms, MINUTE);
+	w.window_ms = 1000;
+	ck_assert_int_eq(take(&w, T0 + MINUTE), LIMITS_ADMITTED);
+}
+END_TEST
+
+START_TEST(time_that_wraps_or_lies_ahead_does_no_harm)
+{
+	struct limits_window w = window(LIMITS_KEY_REQUESTS, 8, 1, MINUTE);
+	int64_t wrap = INT64_C(1) << 32;
+
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	ck_assert_int_eq(take(&w, T0 + wrap), LIMITS_ADMITTED);
+	/* A thread that read the clock first and got the lock later. */
+	ck_assert_int_eq(take(&w, T0 + wrap - 5), LIMITS_REFUSED);
+	ck_assert_int_eq(w.retry_ms, MINUTE + 5);
+	/* Across the wrap itself. */
+	w.who = 9;
+	ck_assert_int_eq(take(&w, wrap - 3), LIMITS_ADMITTED);
+	ck_assert_int_eq(take(&w, wrap + MINUTE - 4), LIMITS_REFUSED);
+	ck_assert_int_eq(take(&w, wrap + MINUTE - 3), LIMITS_ADMITTED);
+	/* Far ahead is damage: one more window, not for ever. */
+	w.who = 10;
+	ck_assert_int_eq(take(&w, T0 + 100 * MINUTE), LIMITS_ADMITTED);
+	ck_assert_int_eq(take(&w, T0), LIMITS_REFUSED);
+	ck_assert_int_eq(w.retry_ms, MINUTE);
+	ck_assert_int_eq(take(&w, T0 + MINUTE - 1), LIMITS_REFUSED);
+	ck_assert_int_eq(take(&w, T0 + MINUTE), LIMITS_ADMITTED);
+}
+END_TEST
+
+START_TEST(a_flood_never_frees_a_limited_address)
+{
+	struct limits_window limited[4], w;
+	uint64_t who;
+	int i, j;
+
+	for (i = 0; i < 4; i++) {
+		limited[i] = window(LIMITS_ADDRESS, (uint64_t)i + 1, 3, MINUTE);
+		for (j = 0; j < 3; j++)
+			ck_assert_int_eq(
+			    take(&limited[i], T0), LIMITS_ADMITTED);
+	}
+	for (who = 100; who < 1000100; who++) {
+		w = window(LIMITS_ADDRESS, who * UINT64_C(0x2545f4914f6cdd1d),
+		    3, MINUTE);
+		ck_assert_int_eq(
+		    take(&w, T0 + (int64_t)who / 20), LIMITS_ADMITTED);
+		if (who % 10000 == 0)
+			for (i = 0; i < 4; i++)
+				ck_assert_int_eq(
+				    take(&limited[i], T0 + (int64_t)who / 20),
+				    LIMITS_REFUSED);
+	}
+	for (i = 0; i < 4; i++) {
+		ck_assert_int_eq(
+		    take(&limited[i], T0 + MINUTE - 1), LIMITS_REFUSED);
+		ck_assert_int_eq(
+		    take(&limited[i], T0 + MINUTE), LIMITS_ADMITTED);
+	}
+}
+END_TEST
+
+/* Seventeen who meet in one bucket of sixteen. */
+static void
+neighbours(enum limits_table table, uint64_t who[LIMITS_WAYS + 1])
+{
+	uint64_t candidate;
+	struct limits_seat a = { .table = table }, b = { .table = table };
+	size_t n = 0;
+
+	a.who = 1;
+	limits_table_seat(limits->map.header, &a, 1, T0);
+	for (candidate = 1; n <= LIMITS_WAYS; candidate++) {
+		b.who = candidate;
+		limits_table_seat(limits->map.header, &b, 1, T0);
+		if (a.bucket == b.bucket)
+			who[n++] = candidate;
+	}
+}
+
+START_TEST(the_longest_unused_makes_room)
+{
+	uint64_t who[LIMITS_WAYS + 1];
+	struct limits_window w;
+	size_t i;
+
+	neighbours(LIMITS_ADDRESS, who);
+	for (i = 0; i < LIMITS_WAYS; i++) {
+		w = window(LIMITS_ADDRESS, who[i], 3, MINUTE);
+		ck_assert_int_eq(take(&w, T0 + (int64_t)i), LIMITS_ADMITTED);
+	}
+	/* 0 is full, 1 was used again: 2 is the one. */
+	w = window(LIMITS_ADDRESS, who[0], 3, MINUTE);
+	w.cost = 2;
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	w = window(LIMITS_ADDRESS, who[1], 3, MINUTE);
+	ck_assert_int_eq(take(&w, T0 + 20), LIMITS_ADMITTED);
+	w = window(LIMITS_ADDRESS, who[LIMITS_WAYS], 3, MINUTE);
+	ck_assert_int_eq(take(&w, T0 + 21), LIMITS_ADMITTED);
+	for (i = 0; i < LIMITS_WAYS + 1; i++) {
+		w = window(LIMITS_ADDRESS, who[i], 3, MINUTE);
+		(void)limits_peek(limits, &w, 1, T0 + 22);
+		ck_assert_int_eq(w.remaining,
+		    i == 0       ? 0
+			: i == 1 ? 1
+			: i == 2 ? 3
+				 : 2);
+	}
+}
+END_TEST
+
+START_TEST(nobody_limited_makes_room)
+{
+	uint64_t who[LIMITS_WAYS + 1];
+	struct limits_window w;
+	size_t i;
+
+	neighbours(LIMITS_FAILED_AUTH, who);
+	for (i = 0; i < LIMITS_WAYS; i++) {
+		w = window(LIMITS_FAILED_AUTH, who[i], 1, MINUTE);
+		ck_assert_int_eq(
+		    take(&w, T0 + 100 * (int64_t)(i + 1)), LIMITS_ADMITTED);
+	}
+	w = window(LIMITS_FAILED_AUTH, who[LIMITS_WAYS], 1, MINUTE);
+	ck_assert_int_eq(limits_peek(limits, &w, 1, T0 + 2000), LIMITS_REFUSED);
+	ck_assert_int_eq(take(&w, T0 + 2000), LIMITS_REFUSED);
+	ck_assert_int_eq(w.retry_ms, MINUTE - 1900);
+	ck_assert_int_eq(w.remaining, 0);
+	ck_assert_int_eq(take(&w, T0 + MINUTE + 99), LIMITS_REFUSED);
+	ck_assert_int_eq(take(&w, T0 + MINUTE + 100), LIMITS_ADMITTED);
+	for (i = 1; i < LIMITS_WAYS; i++) {
+		w = window(LIMITS_FAILED_AUTH, who[i], 1, MINUTE);
+		ck_assert_int_eq(take(&w, T0 + MINUTE + 100), LIMITS_REFUSED);
+	}
+}
+END_TEST
+
+START_TEST(one_who_waits_for_a_big_cost_does_not_make_room)
+{
+	uint64_t who[LIMITS_WAYS + 1];
+	struct limits_window w;
+	size_t i;
+
+	neighbours(LIMITS_KEY_TOKENS, who);
+	for (i = 0; i < LIMITS_WAYS; i++) {
+		w = window(LIMITS_KEY_TOKENS, who[i], 100, MINUTE);
+		w.cost = 60;
+		ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	}
+	w = window(LIMITS_KEY_TOKENS, who[0], 100, MINUTE);
+	w.cost = 60;
+	ck_assert_int_eq(take(&w, T0 + 1), LIMITS_REFUSED);
+	for (i = 1; i < LIMITS_WAYS + 1; i++) {
+		w.who = who[LIMITS_WAYS];
+		w.cost = 1;
+		ck_assert_int_eq(
+		    take(&w, T0 + 1 + (int64_t)i), LIMITS_ADMITTED);
+	}
+	w.who = who[0];
+	w.cost = 60;
+	ck_assert_int_eq(take(&w, T0 + MINUTE - 1), LIMITS_REFUSED);
+	ck_assert_int_eq(take(&w, T0 + MINUTE), LIMITS_ADMITTED);
+}
+END_TEST
+
+START_TEST(two_newcomers_in_one_take_get_an_entry_each)
+{
+	uint64_t who[LIMITS_WAYS + 1];
+	struct limits_window w, two[2];
+	size_t i;
+
+	neighbours(LIMITS_ADDRESS, who);
+	for (i = 0; i < LIMITS_WAYS - 1; i++) {
+		w = window(LIMITS_ADDRESS, who[i], 2, MINUTE);
+		ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+		/* All but the first are full, and one entry is empty. */
+		if (i > 0)
+			ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	}
+	two[0] = window(LIMITS_ADDRESS, who[LIMITS_WAYS], 2, MINUTE);
+	two[1] = window(LIMITS_ADDRESS, who[LIMITS_WAYS - 1], 2, MINUTE);
+	for (i = 0; i < 2; i++)
+		ck_assert_int_eq(
+		    limits_take(limits, two, 2, 0, 0, NULL, T0 + 1),
+		    LIMITS_ADMITTED);
+	ck_assert_int_eq(two[0].remaining, 0);
+	ck_assert_int_eq(two[1].remaining, 0);
+	/* The first one was evicted, and comes back to a full bucket. */
+	w = window(LIMITS_ADDRESS, who[0], 2, MINUTE);
+	ck_assert_int_eq(take(&w, T0 + 1), LIMITS_REFUSED);
+}
+END_TEST
+
+START_TEST(a_refund_never_goes_to_the_next_owner)
+{
+	uint64_t who[LIMITS_WAYS + 1];
+	struct limits_window w, mine;
+	size_t i;
+
+	neighbours(LIMITS_KEY_TOKENS, who);
+	mine = window(LIMITS_KEY_TOKENS, who[0], 100, MINUTE);
+	mine.cost = 50;
+	ck_assert_int_eq(take(&mine, T0), LIMITS_ADMITTED);
+	for (i = 1; i <= LIMITS_WAYS; i++) {
+		w = window(LIMITS_KEY_TOKENS, who[i], 100, MINUTE);
+		ck_assert_int_eq(take(&w, T0 + (int64_t)i), LIMITS_ADMITTED);
+	}
+	/* Evicted; then back with other requests, which the refund is not of. */
+	w = window(LIMITS_KEY_TOKENS, who[0], 100, MINUTE);
+	w.cost = 100;
+	ck_assert_int_eq(take(&w, T0 + 100), LIMITS_ADMITTED);
+	limits_settle(limits, &mine, 0, T0 + 101);
+	w.cost = 1;
+	ck_assert_int_eq(take(&w, T0 + 102), LIMITS_REFUSED);
+}
+END_TEST
+
+static Suite *
+suite(void)
+{
+	Suite *s = suite_create("limits");
+	TCase *t = tcase_create("windows");
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, a_window_is_exact_to_the_millisecond);
+	tcase_add_test(t, peek_takes_nothing_and_says_what_take_would);
+	tcase_add_test(t, nothing_is_counted_where_nothing_is_limited);
+	tcase_add_test(t, what_makes_no_sense_is_never_admitted);
+	tcase_add_loop_test(t, with_a_pair_for_each_it_decides_as_an_exact_log,
+	    0, (int)(sizeof(exact) / sizeof(exact[0])));
+	tcase_add_loop_test(t,
+	    with_fewer_pairs_it_errs_by_a_part_and_to_the_safe_side, 0,
+	    (int)(sizeof(merged) / sizeof(merged[0])));
+	tcase_add_test(t, the_first_ones_are_admitted_at_once);
+	tcase_add_test(t, all_windows_or_none);
+	tcase_add_test(t, a_refused_place_in_flight_takes_from_no_window);
+	tcase_add_test(t, more_leases_than_slots_are_refused);
+	tcase_add_test(t, settling_follows_an_exact_log);
+	tcase_add_test(t, settling_late_gives_nothing_back);
+	tcase_add_test(t, what_was_missing_is_charged_over_the_limit);
+	tcase_add_test(t, a_cost_over_the_limit_needs_an_empty_window);
+	tcase_add_test(t, a_changed_limit_is_in_force_at_once);
+	tcase_add_test(t, time_that_wraps_or_lies_ahead_does_no_harm);
+	suite_add_tcase(s, t);
+	t = tcase_create("eviction");
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, a_flood_never_frees_a_limited_address);
+	tcase_add_test(t, the_longest_unused_makes_room);
+	tcase_add_test(t, nobody_limited_makes_room);
+	tcase_add_test(t, one_who_waits_for_a_big_cost_does_not_make_room);
+	tcase_add_test(t, two_newcomers_in_one_take_get_an_entry_each);
+	tcase_add_test(t, a_refund_never_goes_to_the_next_owner);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(suite());
+	int failed;
+
+	log_init("check_limits");
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
