@@ -8,16 +8,33 @@
  * edited in place (both measured), hence all this.
  *
  * A handle belongs to one thread at a time. Every failure is logged here,
- * with the file's name.
+ * with the file's name. A file that is damaged, cut short, or not written
+ * here is refused whole: it carries a checksum. A value that is replaced or
+ * deleted is overwritten in the file as well; a deleted record's name is not.
  */
 #ifndef PMPROXY_DB_H
 #define PMPROXY_DB_H
 
 #include <stddef.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include "buf.h"
 
 struct db;
+
+/* How the file at a path looked at one moment, to notice changes by. */
+struct db_look {
+	int exists; /* 1, 0, or -1 when that cannot be told */
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec changed;
+};
+
+/* One stat(2). */
+void db_look(const char *path, struct db_look *);
+int db_look_equal(const struct db_look *, const struct db_look *);
 
 /*
  * A snapshot to read. An absent file is an empty one when its folder exists;
@@ -25,7 +42,10 @@ struct db;
  */
 struct db *db_open(const char *path);
 
-/* 1 when the file at the path is no longer the one this snapshot shows. */
+/*
+ * 1 when the file at the path is no longer the one this snapshot shows, or
+ * when that cannot be told. One stat(2).
+ */
 int db_stale(const struct db *);
 
 /*
@@ -36,19 +56,25 @@ struct db *db_edit(const char *path);
 
 /* Replaces 'val' with the record's bytes; 1, 0 absent, -1. */
 int db_get(struct db *, const char *key, struct buf *val);
+/* 0 or -1; after a failure the edit can no longer be committed. */
 int db_put(struct db *, const char *key, const void *val, size_t len);
-/* 1, 0 absent, -1. */
+/* 1, 0 absent, -1 as db_put. */
 int db_del(struct db *, const char *key);
 
 /*
  * Calls 'fn' for each record whose key begins with 'prefix', in no order;
  * stops at the first nonzero answer and returns it; -1 on failure. 'val' is
- * NUL-terminated behind its 'len' bytes and borrowed for the call.
+ * NUL-terminated behind its 'len' bytes and borrowed for the call, which must
+ * not change the store.
  */
 int db_each(struct db *, const char *prefix,
     int (*fn)(const char *key, const char *val, size_t len, void *), void *);
 
-/* Publishes an edit and closes it; 0, or -1 with the old file in place. */
+/*
+ * Publishes an edit and closes it, also when it fails; 0, or -1 with the old
+ * file in place (or, as the log then says, with the new one in place but not
+ * surely kept through a power failure).
+ */
 int db_commit(struct db *);
 
 /* Closes a snapshot, or drops an edit. NULL is fine. */

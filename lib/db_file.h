@@ -1,0 +1,43 @@
+/*
+ * db_file.h - the files of a store: the whole and checked file to read, and
+ * an edit's lock, private draft and publication. Private to db. Every failure is logged.
+ */
+#ifndef PMPROXY_DB_FILE_H
+#define PMPROXY_DB_FILE_H
+
+#include <sys/stat.h>
+
+/*
+ * Opens a store's file to read, once its checksum is found right. 0 with *fd
+ * and *st, or with *fd -1 when the file is absent but its folder is there; -1.
+ */
+int db_file_open(const char *path, int *fd, struct stat *st);
+
+struct db_draft {
+	char *path; /* of the store; the rest is named after it */
+	char *draft;
+	int folder, lock, fd; /* -1 when not open */
+};
+
+/*
+ * Waits for the lock, removes what a dead editor left and makes a new, empty
+ * draft. 0, or -1 with nothing to clean up.
+ */
+int db_draft_begin(struct db_draft *, const char *path);
+
+/* Copies the whole file 'from' into the draft; 0 or -1. */
+int db_draft_copy(struct db_draft *, int from);
+
+/*
+ * Gives the draft the owner, group and mode of the file it replaces, or for a
+ * new one ('replaced' NULL) the folder's owner and mode 0600. 0 or -1.
+ */
+int db_draft_adopt(struct db_draft *, const struct stat *replaced);
+
+/* Makes the draft the store, durably; 0 or -1. */
+int db_draft_publish(struct db_draft *);
+
+/* Removes an unpublished draft and gives the lock back. */
+void db_draft_end(struct db_draft *);
+
+#endif
