@@ -66,6 +66,17 @@ enum keys_result keys_check(struct keys *);
 /* 1 when the key may use that model. */
 int key_allows(const struct key *, const char *model);
 
+/* What is wrong with a key's settings, in a few words; NULL when nothing. */
+const char *key_problem(const struct key *);
+
+/*
+ * Sets 'models' from a person's list: separated by commas, blanks around them
+ * ignored, each named once; "all" allows all. A name consists of letters,
+ * digits and . _ : / = + @ -, so a model whose name has a comma cannot be
+ * listed. 0, or -1 when the list does not fit or is not such a list.
+ */
+int key_set_models(struct key *, const char *list);
+
 /*
  * The rest is for the command line and the admin pages, which open the store
  * for a moment by its folder. They log their own failures.
@@ -73,7 +84,7 @@ int key_allows(const struct key *, const char *model);
 
 /*
  * Makes a key with the settings in 'key' (id, last4 and created are filled
- * in), and writes the key itself to 'secret'; wipe that after showing it.
+ * in; KEYS_MALFORMED when key_problem finds one), and writes the key itself to 'secret'; wipe that after showing it.
  */
 enum keys_result keys_create(const char *state_dir, struct key *key,
     int64_t now, char secret[KEYS_SECRET_SIZE]);
@@ -82,22 +93,42 @@ enum keys_result keys_create(const char *state_dir, struct key *key,
 enum keys_result keys_add(
     const char *state_dir, const struct key *, const unsigned char hash[32]);
 
+/*
+ * The same for many at once, all or none: nothing is seen before the commit,
+ * which closes the edit also when it fails; keys_edit_close drops it. NULL
+ * when the store cannot be edited. KEYS_EXISTS leaves the edit as it was.
+ */
+struct keys_edit;
+struct keys_edit *keys_edit(const char *state_dir);
+enum keys_result keys_edit_add(
+    struct keys_edit *, const struct key *, const unsigned char hash[32]);
+enum keys_result keys_edit_commit(struct keys_edit *);
+void keys_edit_close(struct keys_edit *);
+
 enum keys_result
 keys_load(const char *state_dir, const char *id, struct key *out);
 
-/* Replaces the settings of the key with that id; its hash stays. */
+/*
+ * Replaces the settings of the key with that id; its hash stays, and so does
+ * what a later version may have added to its record. KEYS_MALFORMED as above.
+ */
 enum keys_result keys_save(const char *state_dir, const struct key *);
 
 /*
  * A successor with the same settings, in one commit: the old key expires
- * 'grace_s' seconds from now (or earlier if it did already) and names it.
+ * 'grace_s' seconds from now (or earlier if it did already) and names it. If
+ * the old key was to expire, the successor lives as long from now on as the
+ * old one was meant to. KEYS_DISABLED for a disabled key.
  */
 enum keys_result keys_rotate(const char *state_dir, const char *id, int64_t now,
     int64_t grace_s, struct key *successor, char secret[KEYS_SECRET_SIZE]);
 
 enum keys_result keys_delete(const char *state_dir, const char *id);
 
-/* Each key, oldest first; stops at the first nonzero answer, returns it. */
+/*
+ * Each key, oldest first; stops at the first nonzero answer, returns it. A
+ * record that cannot be read is logged and left out, and the answer is -1.
+ */
 int keys_each(const char *state_dir,
     int (*fn)(const struct key *, const unsigned char hash[32], void *),
     void *);

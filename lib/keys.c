@@ -1,0 +1,356 @@
+/*
+ * Whose key is it? One snapshot of the store a process, looked at by one
+ * thread at a time for as long as two fetches take, and replaced by whichever
+ * thread first finds that the file has changed.
+ */
+#include "keys.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "db.h"
+#include "keys_record.h"
+#include "log.h"
+
+struct env_key {
+	unsigned char hash[SECRET_DIGEST_LEN];
+	struct key key;
+};
+
+struct keys {
+	char *path;
+	struct env_key *env;
+	size_t n_env;
+
+	pthread_mutex_t lock; /* of all below */
+	struct db *db; /* NULL while the store cannot be read */
+	struct db_look failed_look; /* the file when it could not be */
+	time_t failed_at, logged_at;
+	char decoy[KEYS_ID_SIZE]; /* some key of the snapshot, or "" */
+};
+
+/* Read in place of a record when there is not one key in the store. */
+static const char no_record[] =
+    "{\"version\":1,\"hash\":"
+    "\"00000000000000000000000000000000"
+    "00000000000000000000000000000000\","
+    "\"label\":\"nobody\",\"last4\":\"0000\",\"models\":\"\","
+    "\"successor\":\"\",\"created\":0,\"expires\":0,\"rate_limit\":0,"
+    "\"tokens_per_minute\":0,\"parallel\":0,\"disabled\":true,"
+    "\"prompt_cache\":false}";
+
+static time_t
+clock_seconds(void)
+{
+	struct timespec now = { 0, 0 };
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail */
+	return now.tv_sec + 1; /* so that 0 is never */
+}
+
+/* The next entry that is not blank, or NULL; moves *list behind it. */
+static const char *
+next_entry(const char **list, size_t *len)
+{
+	while (**list != '\0') {
+		const char *entry = *list + strspn(*list, " \t\r\n");
+		size_t n = strcspn(entry, ",");
+
+		*list = entry[n] == ',' ? entry + n + 1 : entry + n;
+		while (n > 0 && strchr(" \t\r\n", entry[n - 1]) != NULL)
+			n--;
+		if (n > 0) {
+			*len = n;
+			return entry;
+		}
+	}
+	return NULL;
+}
+
+/* Not text that a client could ever send as a key? Every byte is looked at. */
+static int
+is_malformed(const char *token, size_t len)
+{
+	int bad = len == 0 || len > KEYS_TOKEN_MAX;
+
+	for (size_t i = 0; i < len && i < KEYS_TOKEN_MAX; i++) {
+		unsigned char c = (unsigned char)token[i];
+
+		bad |= (c < 0x20) | (c == 0x7f);
+	}
+	return bad;
+}
+
+static void
+set_env_key(struct env_key *e, size_t i, const char *token, size_t len)
+{
+	secret_sha256(e->hash, token, len);
+	snprintf(e->key.id, sizeof(e->key.id), "env_key_%zu", i);
+	snprintf(
+	    e->key.label, sizeof(e->key.label), "API_KEYS, number %zu", i + 1);
+	/* The end of a short key would be too much of it. */
+	if (len >= 16)
+		memcpy(e->key.last4, token + len - 4, 4);
+	if (is_malformed(token, len))
+		log_warnx("%s can never be used: it is too long or holds "
+			  "control characters",
+		    e->key.id);
+}
+
+static int
+set_env_keys(struct keys *k, const char *list)
+{
+	const char *rest = list, *token;
+	size_t len, n = 0;
+
+	while (next_entry(&rest, &len) != NULL)
+		n++;
+	if (n == 0)
+		return 0;
+	if ((k->env = calloc(n, sizeof(*k->env))) == NULL)
+		return -1;
+	n = 0;
+	for (rest = list; (token = next_entry(&rest, &len)) != NULL; n++)
+		set_env_key(&k->env[n], n, token, len);
+	k->n_env = n;
+	return 0;
+}
+
+static int
+take_as_decoy(const char *name, const char *val, size_t len, void *arg)
+{
+	struct keys *k = arg;
+
+	(void)val;
+	(void)len;
+	snprintf(k->decoy, sizeof(k->decoy), "%s", name + strlen(KEYS_BY_ID));
+	return 1;
+}
+
+/* Gives the snapshot up; it is tried again when the file or second changes. */
+static void
+drop_snapshot(struct keys *k, const struct db_look *look)
+{
+	db_close(k->db);
+	k->db = NULL;
+	k->failed_look = *look;
+	k->failed_at = clock_seconds();
+}
+
+/* Makes the snapshot the store's newest; 0, or -1 when it cannot be read. */
+static int
+refresh(struct keys *k)
+{
+	struct db_look look;
+	struct db *db;
+
+	if (k->db != NULL && !db_stale(k->db))
+		return 0;
+	db_look(k->path, &look);
+	/* A broken store is not read, and complained of, at every request. */
+	if (k->db == NULL && k->failed_at == clock_seconds() &&
+	    db_look_equal(&look, &k->failed_look))
+		return -1;
+	if ((db = db_open(k->path)) == NULL) {
+		drop_snapshot(k, &look);
+		return -1;
+	}
+	db_close(k->db);
+	k->db = db;
+	k->decoy[0] = '\0';
+	if (db_each(db, KEYS_BY_ID, take_as_decoy, k) != -1)
+		return 0;
+	drop_snapshot(k, &look);
+	return -1;
+}
+
+struct keys *
+keys_open(const char *state_dir, const char *env_keys)
+{
+	struct keys *k = calloc(1, sizeof(*k));
+
+	if (k == NULL || (k->path = keys_path(state_dir)) == NULL ||
+	    set_env_keys(k, env_keys == NULL ? "" : env_keys) == -1 ||
+	    pthread_mutex_init(&k->lock, NULL) != 0) {
+		log_warn("cannot open the keys in '%s'", state_dir);
+		if (k != NULL) {
+			free(k->path);
+			free(k->env);
+		}
+		free(k);
+		return NULL;
+	}
+	(void)refresh(k); /* what is wrong with it is better logged now */
+	return k;
+}
+
+void
+keys_close(struct keys *k)
+{
+	if (k == NULL)
+		return;
+	db_close(k->db);
+	(void)pthread_mutex_destroy(&k->lock);
+	if (k->env != NULL)
+		secret_wipe(k->env, k->n_env * sizeof(*k->env));
+	free(k->env);
+	free(k->path);
+	free(k);
+}
+
+/* What one look-up found, or the decoy in its place. */
+struct found {
+	int known;
+	struct buf id, text;
+};
+
+/*
+ * Both records of the key with that hash. One that is not there costs the
+ * same: the second fetch then gets the decoy.
+ */
+static int
+fetch(struct keys *k, const char *name, struct found *f)
+{
+	char by_id[KEYS_NAME_SIZE];
+	int got = db_get(k->db, name, &f->id);
+
+	if (got == -1)
+		return -1;
+	f->known = got;
+	if (!f->known && buf_puts(&f->id, k->decoy) == -1)
+		return -1;
+	got = db_get(k->db, keys_name_by_id(by_id, f->id.data), &f->text);
+	if (got == 0 && !f->known)
+		return buf_puts(&f->text, no_record);
+	/* A hash without a key is refused when its record is parsed. */
+	return got == -1 ? -1 : 0;
+}
+
+static int
+fetch_newest(struct keys *k, const char *name, struct found *f)
+{
+	struct db_look look;
+	int result;
+
+	if (pthread_mutex_lock(&k->lock) != 0)
+		abort();
+	if ((result = refresh(k)) == 0 && (result = fetch(k, name, f)) == -1) {
+		db_look(k->path, &look);
+		drop_snapshot(k, &look);
+	}
+	if (pthread_mutex_unlock(&k->lock) != 0)
+		abort();
+	return result;
+}
+
+/* Once a second at most. */
+static void
+log_bad_record(struct keys *k, const char *id)
+{
+	time_t now = clock_seconds();
+	int first;
+
+	if (pthread_mutex_lock(&k->lock) != 0)
+		abort();
+	first = k->logged_at != now;
+	k->logged_at = now;
+	if (pthread_mutex_unlock(&k->lock) != 0)
+		abort();
+	if (first)
+		log_warnx("the record of '%s' in '%s' is damaged", id, k->path);
+}
+
+static enum keys_result
+judge(const struct key *key, int64_t now)
+{
+	if (key->disabled)
+		return KEYS_DISABLED;
+	if (key->expires != 0 && now >= key->expires)
+		return KEYS_EXPIRED;
+	return KEYS_OK;
+}
+
+/* The result for the store's keys; KEYS_UNKNOWN takes all steps, too. */
+static enum keys_result
+verify_stored(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
+    int64_t now, struct key *key)
+{
+	struct found f = { 0, BUF(KEYS_ID_SIZE - 1), BUF(KEYS_RECORD_MAX) };
+	struct keys_record record = { 0 };
+	enum keys_result result = KEYS_ERROR;
+	char name[KEYS_NAME_SIZE];
+	int sound;
+
+	keys_name_by_hash(name, hash);
+	if (fetch_newest(k, name, &f) == 0) {
+		sound = keys_record_parse(
+			    f.id.data, f.text.data, f.text.len, &record) == 0;
+		sound &= secret_equal(record.hash, hash, SECRET_DIGEST_LEN);
+		result = judge(&record.key, now);
+		*key = record.key;
+		if (!f.known) {
+			result = KEYS_UNKNOWN;
+		} else if (!sound) {
+			log_bad_record(k, f.id.data);
+			result = KEYS_ERROR;
+		}
+	}
+	secret_wipe(name, sizeof(name));
+	secret_wipe(&record, sizeof(record));
+	buf_free(&f.id);
+	buf_free(&f.text);
+	return result;
+}
+
+/* Compares with every one, so that the time does not tell which. */
+static const struct key *
+find_env_key(const struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN])
+{
+	const struct key *found = NULL;
+
+	for (size_t i = 0; i < k->n_env; i++)
+		if (secret_equal(k->env[i].hash, hash, SECRET_DIGEST_LEN))
+			found = &k->env[i].key;
+	return found;
+}
+
+enum keys_result
+keys_verify(
+    struct keys *k, const char *token, size_t len, int64_t now, struct key *out)
+{
+	unsigned char hash[SECRET_DIGEST_LEN];
+	int malformed = is_malformed(token, len);
+	enum keys_result result;
+	const struct key *env;
+	struct key key = { 0 };
+
+	secret_sha256(hash, token, len > KEYS_TOKEN_MAX ? KEYS_TOKEN_MAX : len);
+	env = find_env_key(k, hash);
+	result = verify_stored(k, hash, now, &key);
+	secret_wipe(hash, sizeof(hash));
+	if (result == KEYS_ERROR)
+		return KEYS_ERROR;
+	if (malformed)
+		return KEYS_MALFORMED;
+	if (result == KEYS_UNKNOWN && env != NULL) {
+		key = *env;
+		result = KEYS_OK;
+	}
+	if (result == KEYS_OK)
+		*out = key;
+	return result;
+}
+
+enum keys_result
+keys_check(struct keys *k)
+{
+	struct found f = { 0, BUF(KEYS_ID_SIZE - 1), BUF(KEYS_RECORD_MAX) };
+	int result = fetch_newest(k, KEYS_BY_HASH, &f);
+
+	buf_free(&f.id);
+	buf_free(&f.text);
+	return result == 0 ? KEYS_OK : KEYS_ERROR;
+}

@@ -1,0 +1,282 @@
+/* A key's record as JSON, and the names it goes by. */
+#include "keys_record.h"
+
+#include <json-c/json.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "text.h"
+
+#define VERSION 1
+
+static const struct number {
+	const char *name;
+	size_t at;
+} numbers[] = {
+	{ "created", offsetof(struct key, created) },
+	{ "expires", offsetof(struct key, expires) },
+	{ "rate_limit", offsetof(struct key, rate_limit) },
+	{ "tokens_per_minute", offsetof(struct key, tokens_per_minute) },
+	{ "parallel", offsetof(struct key, parallel) },
+};
+
+static const struct flag {
+	const char *name;
+	size_t at;
+} flags[] = {
+	{ "disabled", offsetof(struct key, disabled) },
+	{ "prompt_cache", offsetof(struct key, prompt_cache) },
+};
+
+static const struct text {
+	const char *name;
+	size_t at, size;
+} texts[] = {
+	{ "label", offsetof(struct key, label), KEYS_LABEL_SIZE },
+	{ "last4", offsetof(struct key, last4),
+	    sizeof(((struct key *)0)->last4) },
+	{ "models", offsetof(struct key, models), KEYS_MODELS_SIZE },
+	{ "successor", offsetof(struct key, successor), KEYS_ID_SIZE },
+};
+
+#define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
+
+char *
+keys_path(const char *state_dir)
+{
+	char *path;
+
+	return asprintf(&path, "%s/keys.gdbm", state_dir) == -1 ? NULL : path;
+}
+
+char *
+keys_name_by_id(char dst[KEYS_NAME_SIZE], const char *id)
+{
+	snprintf(dst, KEYS_NAME_SIZE, KEYS_BY_ID "%s", id);
+	return dst;
+}
+
+char *
+keys_name_by_hash(
+    char dst[KEYS_NAME_SIZE], const unsigned char hash[SECRET_DIGEST_LEN])
+{
+	memcpy(dst, KEYS_BY_HASH, 2);
+	text_hex(dst + 2, hash, SECRET_DIGEST_LEN);
+	return dst;
+}
+
+static int64_t
+number_in(const struct key *key, const struct number *n)
+{
+	int64_t value;
+
+	memcpy(&value, (const char *)key + n->at, sizeof(value));
+	return value;
+}
+
+/* An absent member leaves the field empty or 0; a wrong one is -1. */
+static int
+read_text(struct json_object *from, const struct text *t, struct key *key)
+{
+	struct json_object *member;
+	size_t len;
+
+	if (!json_object_object_get_ex(from, t->name, &member))
+		return 0;
+	if (!json_object_is_type(member, json_type_string))
+		return -1;
+	len = (size_t)json_object_get_string_len(member);
+	if (len >= t->size || strlen(json_object_get_string(member)) != len)
+		return -1;
+	memcpy((char *)key + t->at, json_object_get_string(member), len + 1);
+	return 0;
+}
+
+static int
+read_number(struct json_object *from, const struct number *n, struct key *key)
+{
+	struct json_object *member;
+	int64_t value;
+
+	if (!json_object_object_get_ex(from, n->name, &member))
+		return 0;
+	if (!json_object_is_type(member, json_type_int))
+		return -1;
+	value = json_object_get_int64(member);
+	memcpy((char *)key + n->at, &value, sizeof(value));
+	return 0;
+}
+
+static int
+read_flag(struct json_object *from, const struct flag *f, struct key *key)
+{
+	struct json_object *member;
+	int value;
+
+	if (!json_object_object_get_ex(from, f->name, &member))
+		return 0;
+	if (!json_object_is_type(member, json_type_boolean))
+		return -1;
+	value = json_object_get_boolean(member) ? 1 : 0;
+	memcpy((char *)key + f->at, &value, sizeof(value));
+	return 0;
+}
+
+/* Nothing is known of how a later version would read its records. */
+static int
+is_our_version(struct json_object *from)
+{
+	struct json_object *member;
+
+	return json_object_object_get_ex(from, "version", &member) &&
+	    json_object_is_type(member, json_type_int) &&
+	    json_object_get_int64(member) == VERSION;
+}
+
+static int
+read_hash(struct json_object *from, unsigned char hash[SECRET_DIGEST_LEN])
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex(from, "hash", &member) ||
+	    !json_object_is_type(member, json_type_string))
+		return -1;
+	return text_unhex(
+	    hash, SECRET_DIGEST_LEN, json_object_get_string(member));
+}
+
+static int
+read_members(struct json_object *from, struct keys_record *record)
+{
+	struct key *key = &record->key;
+
+	if (!json_object_is_type(from, json_type_object) ||
+	    !is_our_version(from) || read_hash(from, record->hash) == -1)
+		return -1;
+	for (size_t i = 0; i < LENGTH(texts); i++)
+		if (read_text(from, &texts[i], key) == -1)
+			return -1;
+	for (size_t i = 0; i < LENGTH(numbers); i++)
+		if (read_number(from, &numbers[i], key) == -1)
+			return -1;
+	for (size_t i = 0; i < LENGTH(flags); i++)
+		if (read_flag(from, &flags[i], key) == -1)
+			return -1;
+	return key_problem(key) == NULL ? 0 : -1;
+}
+
+/* The one whole JSON value that the text is, or NULL. */
+static struct json_object *
+parse_json(const char *text, size_t len)
+{
+	struct json_tokener *tokener = json_tokener_new_ex(8);
+	struct json_object *value;
+
+	if (tokener == NULL || len > KEYS_RECORD_MAX) {
+		if (tokener != NULL)
+			json_tokener_free(tokener);
+		return NULL;
+	}
+	json_tokener_set_flags(
+	    tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	value = json_tokener_parse_ex(tokener, text, (int)len);
+	if (value != NULL && json_tokener_get_parse_end(tokener) != len) {
+		json_object_put(value);
+		value = NULL;
+	}
+	json_tokener_free(tokener);
+	return value;
+}
+
+int
+keys_record_parse(
+    const char *id, const char *text, size_t len, struct keys_record *record)
+{
+	struct json_object *value = parse_json(text, len);
+	int result;
+
+	memset(record, 0, sizeof(*record));
+	snprintf(record->key.id, sizeof(record->key.id), "%s", id);
+	result = value == NULL ? -1 : read_members(value, record);
+	json_object_put(value);
+	return result;
+}
+
+/* Takes over 'member', which is NULL when there was no memory for it. */
+static int
+set(struct json_object *to, const char *name, struct json_object *member)
+{
+	if (member != NULL && json_object_object_add(to, name, member) == 0)
+		return 0;
+	json_object_put(member);
+	return -1;
+}
+
+static int
+set_members(struct json_object *to, const struct keys_record *record)
+{
+	const char *key = (const char *)&record->key;
+	char hash[2 * SECRET_DIGEST_LEN + 1];
+	int bad;
+
+	text_hex(hash, record->hash, SECRET_DIGEST_LEN);
+	bad = set(to, "version", json_object_new_int(VERSION));
+	bad |= set(to, "hash", json_object_new_string(hash));
+	for (size_t i = 0; i < LENGTH(texts); i++)
+		bad |= set(to, texts[i].name,
+		    json_object_new_string(key + texts[i].at));
+	for (size_t i = 0; i < LENGTH(numbers); i++)
+		bad |= set(to, numbers[i].name,
+		    json_object_new_int64(
+			number_in(&record->key, &numbers[i])));
+	for (size_t i = 0; i < LENGTH(flags); i++) {
+		int value;
+
+		memcpy(&value, key + flags[i].at, sizeof(value));
+		bad |= set(to, flags[i].name, json_object_new_boolean(value));
+	}
+	return bad;
+}
+
+int
+keys_record_write(
+    const struct keys_record *record, const struct buf *old, struct buf *out)
+{
+	struct json_object *value = old == NULL
+	    ? json_object_new_object()
+	    : parse_json(old->data, old->len);
+	const char *text = NULL;
+
+	buf_reset(out);
+	if (json_object_is_type(value, json_type_object) &&
+	    set_members(value, record) == 0)
+		text = json_object_to_json_string_ext(
+		    value, JSON_C_TO_STRING_PLAIN);
+	if (text != NULL)
+		(void)buf_puts(out, text); /* 'failed' tells */
+	json_object_put(value);
+	return text == NULL || out->failed ? -1 : 0;
+}
+
+enum keys_result
+keys_record_get(struct db *db, const char *path, const char *id,
+    struct buf *text, struct keys_record *record)
+{
+	char name[KEYS_NAME_SIZE];
+	int got;
+
+	/* Longer than any id, it would be cut to one. */
+	if (strlen(id) >= KEYS_ID_SIZE)
+		return KEYS_UNKNOWN;
+	got = db_get(db, keys_name_by_id(name, id), text);
+	if (got == 0)
+		return KEYS_UNKNOWN;
+	if (got == -1)
+		return KEYS_ERROR;
+	if (keys_record_parse(id, text->data, text->len, record) == 0)
+		return KEYS_OK;
+	log_warnx("the record of '%s' in '%s' is damaged", id, path);
+	return KEYS_ERROR;
+}

@@ -1,0 +1,55 @@
+/*
+ * keys_record.h - how a key is written down in the store. Two records each:
+ *
+ *	k:<id>			JSON: the settings and the hash
+ *	h:<SHA-256 in hex>	the id
+ *
+ * Private to keys.
+ */
+#ifndef PMPROXY_KEYS_RECORD_H
+#define PMPROXY_KEYS_RECORD_H
+
+#include "buf.h"
+#include "db.h"
+#include "keys.h"
+#include "secret.h"
+
+#define KEYS_BY_ID "k:"
+#define KEYS_BY_HASH "h:"
+
+/* Longer than any record with every character escaped. */
+#define KEYS_RECORD_MAX ((size_t)65536)
+#define KEYS_NAME_SIZE (2 + 2 * SECRET_DIGEST_LEN + 1)
+
+struct keys_record {
+	struct key key;
+	unsigned char hash[SECRET_DIGEST_LEN];
+};
+
+/* "STATE_DIR/keys.gdbm", to be freed; NULL without memory. */
+char *keys_path(const char *state_dir);
+
+/* The names of a key's two records. Return dst. */
+char *keys_name_by_id(char dst[KEYS_NAME_SIZE], const char *id);
+char *keys_name_by_hash(
+    char dst[KEYS_NAME_SIZE], const unsigned char hash[SECRET_DIGEST_LEN]);
+
+/* 0, or -1 when it is not a record with valid settings. Logs nothing. */
+int keys_record_parse(
+    const char *id, const char *text, size_t len, struct keys_record *);
+
+/*
+ * Writes the record's text to 'out'; members of 'old' (NULL for none) that
+ * are unknown here are kept. 0 or -1. Logs nothing.
+ */
+int keys_record_write(
+    const struct keys_record *, const struct buf *old, struct buf *out);
+
+/*
+ * The record of the key with that id, its text left in 'text'. KEYS_OK,
+ * KEYS_UNKNOWN, or KEYS_ERROR after logging; 'path' is for the log.
+ */
+enum keys_result keys_record_get(struct db *, const char *path, const char *id,
+    struct buf *text, struct keys_record *);
+
+#endif
