@@ -1,6 +1,6 @@
 /*
  * meter.h - watches an answer's bytes go by and reads what it reports of its
- * use: token counts, model and id. Constant memory, no allocation; content is
+ * use: token counts and the model. Constant memory, no allocation; content is
  * skipped over, never stored. Any split of the same bytes into pieces gives
  * the same result. Knows OpenAI's answers and event streams and Anthropic's.
  */
@@ -37,6 +37,11 @@ enum meter_verdict {
 /* More than this is never held; an event that is undecided longer passes. */
 #define METER_HOLD_MAX (256 * 1024)
 
+#define METER_MEMBERS 22 /* looked for in each document */
+#define METER_TEXTS 17 /* of which so many are read */
+#define METER_MODEL_SIZE 64
+
+/* Points into itself: not to be copied or moved once it was set up. */
 struct meter {
 	enum meter_format format;
 	int strip_usage;
@@ -44,11 +49,27 @@ struct meter {
 	int finished; /* the stream's last event was seen: "[DONE]" or
 			   message_stop; a unary JSON document is complete */
 	int failed; /* the upstream reported an error inside the stream */
-	char model[64]; /* as the answer names it, "" when it does not (or when
+	char model
+	    [METER_MODEL_SIZE]; /* as the answer names it, "" when it does not (or when
 			   it is longer) */
 	struct meter_usage usage;
-	/* private: to be designed by meter.c */
+	/* private */
 	struct json_skim skim;
+	struct json_member members[METER_MEMBERS];
+	char text[METER_TEXTS][METER_MODEL_SIZE];
+	/* The line being read: its field's name, then how far its value. */
+	int line, field;
+	char name[8];
+	size_t name_len;
+	const char *last_value; /* the value that would end the stream */
+	size_t value_at;
+	int after_cr, after_dropped_cr, at_start;
+	/* The event being read. */
+	int has_fields, has_data, terminal, undecided, gave_up;
+	int64_t input, cache_read, cache_creation, output; /* Anthropic's */
+	/* Bytes held so far, and bytes already judged but not yet returned. */
+	size_t held, pending;
+	enum meter_verdict pending_verdict;
 };
 
 /* 'strip_usage': take out events that hold only usage. */
@@ -56,7 +77,8 @@ void meter_init(struct meter *, enum meter_format, int strip_usage);
 
 /*
  * Consumes between 1 and 'n' bytes (n > 0) up to where the verdict changes;
- * returns how many. Call again with the rest.
+ * returns how many. Call again with the rest. METER_LAST comes at most once;
+ * what follows it passes unread.
  */
 size_t meter_step(struct meter *, const char *, size_t n, enum meter_verdict *);
 

@@ -1,0 +1,580 @@
+/*
+ * Reads usage out of an answer as it goes by. An event stream is taken line
+ * by line along the WHATWG's rules; the data of each event is skimmed as one
+ * JSON document. Only what is not decided yet is held back.
+ */
+#include "meter.h"
+
+#include <string.h>
+
+/* Counts beyond this are a broken or lying upstream's. */
+#define COUNT_MAX INT64_C(1000000000000)
+
+enum member {
+	/* Only looked at, not read. */
+	DOCUMENT,
+	CHOICES,
+	ERROR,
+	USAGE,
+	MESSAGE_USAGE,
+	/* Read. */
+	MODEL,
+	MESSAGE_MODEL,
+	TYPE,
+	DURATION,
+	PROMPT,
+	COMPLETION,
+	TOTAL,
+	CACHED,
+	SECONDS,
+	INPUT,
+	OUTPUT,
+	CACHE_READ,
+	CACHE_CREATION,
+	MESSAGE_INPUT,
+	MESSAGE_OUTPUT,
+	MESSAGE_CACHE_READ,
+	MESSAGE_CACHE_CREATION
+};
+
+static const char *const paths[METER_MEMBERS] = {
+	[DOCUMENT] = "",
+	[CHOICES] = "choices",
+	[ERROR] = "error",
+	[TYPE] = "type",
+	[MODEL] = "model",
+	[MESSAGE_MODEL] = "message.model",
+	[DURATION] = "duration",
+	[USAGE] = "usage",
+	[PROMPT] = "usage.prompt_tokens",
+	[COMPLETION] = "usage.completion_tokens",
+	[TOTAL] = "usage.total_tokens",
+	[CACHED] = "usage.prompt_tokens_details.cached_tokens",
+	[SECONDS] = "usage.seconds",
+	[INPUT] = "usage.input_tokens",
+	[OUTPUT] = "usage.output_tokens",
+	[CACHE_READ] = "usage.cache_read_input_tokens",
+	[CACHE_CREATION] = "usage.cache_creation_input_tokens",
+	[MESSAGE_USAGE] = "message.usage",
+	[MESSAGE_INPUT] = "message.usage.input_tokens",
+	[MESSAGE_OUTPUT] = "message.usage.output_tokens",
+	[MESSAGE_CACHE_READ] = "message.usage.cache_read_input_tokens",
+	[MESSAGE_CACHE_CREATION] = "message.usage.cache_creation_input_tokens",
+};
+
+enum line {
+	IN_NAME,
+	AFTER_COLON,
+	IN_VALUE
+};
+
+enum field {
+	FIELD_OTHER,
+	FIELD_COMMENT,
+	FIELD_DATA,
+	FIELD_EVENT
+};
+
+/* --- what one document says --- */
+
+/* 1 and *out set when the member is a count to be believed. */
+static int
+count_of(const struct meter *m, enum member i, int64_t *out)
+{
+	return json_member_i64(&m->members[i], 0, COUNT_MAX, out) == 0;
+}
+
+static int
+is_object(const struct meter *m, enum member i)
+{
+	return m->members[i].type == JSON_OBJECT && m->members[i].end > 0;
+}
+
+/* Each chunk's usage replaces the one before. */
+static int
+read_openai_usage(struct meter *m)
+{
+	struct meter_usage *u = &m->usage;
+	int64_t prompt = 0, completion = 0, total, cached = 0;
+	int found = count_of(m, PROMPT, &prompt);
+
+	found |= count_of(m, COMPLETION, &completion);
+	total = prompt + completion;
+	found |= count_of(m, TOTAL, &total);
+	if (!found)
+		return 0;
+	(void)count_of(m, CACHED, &cached);
+	u->prompt = prompt;
+	u->completion = completion;
+	u->total = total;
+	u->cached = cached;
+	return 1;
+}
+
+/*
+ * Counts are cumulative and come in several events: what is missing in one
+ * keeps its value. OpenAI's transcriptions name their tokens like this too,
+ * and add a total.
+ */
+static int
+read_anthropic_usage(struct meter *m, enum member input, enum member output,
+    enum member cache_read, enum member cache_creation)
+{
+	struct meter_usage *u = &m->usage;
+	int found = count_of(m, input, &m->input);
+
+	found |= count_of(m, output, &m->output);
+	found |= count_of(m, cache_read, &m->cache_read);
+	found |= count_of(m, cache_creation, &m->cache_creation);
+	if (!found)
+		return 0;
+	u->prompt = m->input + m->cache_read + m->cache_creation;
+	u->cached = m->cache_read;
+	u->completion = m->output;
+	u->total = u->prompt + u->completion;
+	(void)count_of(m, TOTAL, &u->total);
+	return 1;
+}
+
+static void
+read_usage(struct meter *m)
+{
+	struct meter_usage *u = &m->usage;
+
+	if (is_object(m, MESSAGE_USAGE))
+		u->known |= read_anthropic_usage(m, MESSAGE_INPUT,
+		    MESSAGE_OUTPUT, MESSAGE_CACHE_READ, MESSAGE_CACHE_CREATION);
+	if (is_object(m, USAGE)) {
+		if (read_anthropic_usage(
+			m, INPUT, OUTPUT, CACHE_READ, CACHE_CREATION) ||
+		    read_openai_usage(m))
+			u->known = 1;
+		if (json_member_ms(&m->members[SECONDS], &u->audio_ms) == 0)
+			u->known = 1;
+	}
+	if (json_member_ms(&m->members[DURATION], &u->audio_ms) == 0)
+		u->known = 1;
+}
+
+static void
+read_model(struct meter *m)
+{
+	const struct json_member *model = &m->members[MODEL];
+
+	if (model->type == JSON_ABSENT)
+		model = &m->members[MESSAGE_MODEL];
+	if (model->type == JSON_STRING && model->end > 0 && !model->truncated)
+		memcpy(m->model, model->text, sizeof(m->model));
+}
+
+static int
+is_type(const struct meter *m, const char *type)
+{
+	const struct json_member *t = &m->members[TYPE];
+
+	return t->type == JSON_STRING && t->end > 0 &&
+	    strcmp(t->text, type) == 0;
+}
+
+static int
+is_error(const struct meter *m)
+{
+	enum json_kind type = m->members[ERROR].type;
+
+	return (type != JSON_ABSENT && type != JSON_NULL) ||
+	    is_type(m, "error");
+}
+
+/*
+ * Can the document still turn out to hold nothing but usage? Names given
+ * twice could make a "no" a "yes" again, so they are a "no" for good: the
+ * answer must not depend on how much of the document is there to see.
+ */
+static int
+may_be_usage_only(const struct meter *m)
+{
+	const struct json_member *choices = &m->members[CHOICES];
+	const struct json_member *usage = &m->members[USAGE];
+	enum json_kind document = m->members[DOCUMENT].type;
+
+	return (document == JSON_ABSENT || document == JSON_OBJECT) &&
+	    choices->count <= 1 && usage->count <= 1 && !choices->nonempty &&
+	    (choices->count == 0 || choices->type == JSON_ARRAY) &&
+	    (usage->count == 0 || usage->type == JSON_OBJECT) &&
+	    m->members[ERROR].count == 0;
+}
+
+static int
+is_usage_only(const struct meter *m)
+{
+	return may_be_usage_only(m) && m->members[CHOICES].count == 1 &&
+	    m->members[USAGE].count == 1;
+}
+
+/* --- an event and its lines --- */
+
+static void
+begin_line(struct meter *m)
+{
+	m->line = IN_NAME;
+	m->field = FIELD_OTHER;
+	m->name_len = 0;
+	m->value_at = 0;
+	m->last_value = "";
+}
+
+static void
+begin_event(struct meter *m)
+{
+	m->has_fields = m->has_data = m->terminal = m->gave_up = 0;
+	m->undecided = m->strip_usage;
+}
+
+/* Could this line, as far as it goes, be the stream's last one with sense? */
+static int
+may_be_last(const struct meter *m)
+{
+	if (m->line == IN_NAME)
+		return m->name_len <= strlen("event") &&
+		    (strncmp(m->name, "data", m->name_len) == 0 ||
+			strncmp(m->name, "event", m->name_len) == 0);
+	return m->last_value != NULL;
+}
+
+/* A comment ahead of an event is no part of it. */
+static int
+is_lone_comment(const struct meter *m)
+{
+	return m->field == FIELD_COMMENT && !m->has_fields;
+}
+
+static int
+holding(const struct meter *m)
+{
+	if (m->gave_up || m->finished)
+		return 0;
+	return m->terminal || may_be_last(m) ||
+	    (m->undecided && !is_lone_comment(m));
+}
+
+/* Settles the event; 'cut' says that its blank line never came. */
+static enum meter_verdict
+end_event(struct meter *m, int cut)
+{
+	int whole = json_skim_end(&m->skim) == 0, only = 0;
+	int held_all = m->undecided && !m->gave_up;
+	int terminal = m->terminal;
+
+	if (!m->has_data) {
+		begin_event(m);
+		return METER_PASS;
+	}
+	if (whole || (cut && json_skim_feed(&m->skim, "", 0) == 0)) {
+		read_usage(m);
+		read_model(m);
+	}
+	if (whole) {
+		m->failed |= is_error(m);
+		only = is_usage_only(m);
+		terminal |= is_type(m, "message_stop");
+	}
+	begin_event(m);
+	if (terminal) {
+		m->finished = 1;
+		return METER_LAST;
+	}
+	if (only)
+		return held_all ? METER_DROP : METER_PASS;
+	m->events += whole || !cut;
+	return METER_PASS;
+}
+
+static void
+feed_data(struct meter *m, const char *p, size_t n)
+{
+	if (json_skim_feed(&m->skim, p, n) == -1 || !may_be_usage_only(m))
+		m->undecided = 0;
+}
+
+static int
+is_name(const struct meter *m, const char *name)
+{
+	return m->name_len == strlen(name) &&
+	    memcmp(m->name, name, m->name_len) == 0;
+}
+
+/* The name is complete; its value, maybe an empty one, follows. */
+static void
+begin_value(struct meter *m)
+{
+	m->line = AFTER_COLON;
+	m->last_value = NULL;
+	if (m->name_len == 0) {
+		m->field = FIELD_COMMENT;
+		return;
+	}
+	m->has_fields = 1;
+	if (is_name(m, "event")) {
+		m->field = FIELD_EVENT;
+		m->last_value = "message_stop";
+	} else if (is_name(m, "data")) {
+		m->field = FIELD_DATA;
+		if (m->has_data) {
+			feed_data(m, "\n", 1);
+		} else {
+			m->has_data = 1;
+			m->last_value = "[DONE]";
+			json_skim_again(&m->skim);
+		}
+	}
+}
+
+static void
+read_value(struct meter *m, const char *p, size_t n)
+{
+	const char *last = m->last_value;
+
+	if (last != NULL &&
+	    (n > strlen(last) - m->value_at ||
+		memcmp(last + m->value_at, p, n) != 0))
+		m->last_value = NULL;
+	m->value_at += n;
+	if (m->field == FIELD_DATA)
+		feed_data(m, p, n);
+}
+
+/* At most as many bytes of a name are kept as tell it from all we know. */
+static void
+read_name(struct meter *m, char c)
+{
+	if (c == ':') {
+		begin_value(m);
+		return;
+	}
+	if (m->name_len < sizeof(m->name))
+		m->name[m->name_len++] = c;
+	if (m->at_start && is_name(m, "\xef\xbb\xbf")) {
+		m->name_len = 0; /* a byte order mark */
+		m->at_start = 0;
+	}
+}
+
+static enum meter_verdict
+end_line(struct meter *m, int cut)
+{
+	enum meter_verdict verdict = METER_PASS;
+
+	if (m->line == IN_NAME && m->name_len == 0) {
+		verdict = end_event(m, cut);
+	} else {
+		if (m->line == IN_NAME)
+			begin_value(m);
+		m->terminal |= m->last_value != NULL &&
+		    m->value_at == strlen(m->last_value);
+		m->last_value = NULL;
+	}
+	m->at_start = 0;
+	return verdict;
+}
+
+/* --- the bytes --- */
+
+struct taken {
+	size_t used;
+	enum meter_verdict verdict;
+	int released; /* what was held up to here may go */
+};
+
+static struct taken
+take_line_end(struct meter *m, char c)
+{
+	int blank = m->line == IN_NAME && m->name_len == 0;
+	struct taken t = { 1, METER_PASS, 0 };
+
+	t.verdict = end_line(m, 0);
+	t.released = blank || !holding(m);
+	m->after_cr = c == '\r';
+	m->after_dropped_cr = t.verdict == METER_DROP;
+	begin_line(m);
+	return t;
+}
+
+/* The LF of a CRLF goes the way of its CR. */
+static struct taken
+take_lf_after_cr(struct meter *m)
+{
+	struct taken t = { 1, METER_PASS, m->held == 0 };
+
+	if (m->after_dropped_cr)
+		t.verdict = METER_DROP;
+	return t;
+}
+
+static size_t
+length_of_line(const char *p, size_t n)
+{
+	const char *end = memchr(p, '\n', n);
+
+	if (end != NULL)
+		n = (size_t)(end - p);
+	end = memchr(p, '\r', n);
+	return end != NULL ? (size_t)(end - p) : n;
+}
+
+/* One step through a line: at least one byte, all in one state. */
+static struct taken
+take_some(struct meter *m, const char *p, size_t n)
+{
+	struct taken t = { 1, METER_PASS, 0 };
+	int after_cr = m->after_cr;
+
+	m->after_cr = 0;
+	if (after_cr && *p == '\n')
+		return take_lf_after_cr(m);
+	if (*p == '\n' || *p == '\r')
+		return take_line_end(m, *p);
+	if (m->line == IN_NAME) {
+		read_name(m, *p);
+	} else if (m->line == AFTER_COLON && *p == ' ') {
+		m->line = IN_VALUE;
+	} else {
+		m->line = IN_VALUE;
+		t.used = length_of_line(p, n);
+		read_value(m, p, t.used);
+	}
+	return t;
+}
+
+/*
+ * Bytes [0, from) pass, and [from, to) got another verdict: that is given now
+ * or, if something must pass first, with the next call.
+ */
+static size_t
+give_verdict(struct meter *m, size_t from, size_t to, enum meter_verdict given,
+    enum meter_verdict *verdict)
+{
+	if (given != METER_HOLD)
+		m->held = 0;
+	if (from == 0) {
+		*verdict = given;
+		return to;
+	}
+	m->pending = to - from;
+	m->pending_verdict = given;
+	*verdict = METER_PASS;
+	return from;
+}
+
+static size_t
+step_pending(struct meter *m, size_t n, enum meter_verdict *verdict)
+{
+	if (n > m->pending)
+		n = m->pending;
+	m->pending -= n;
+	*verdict = m->pending > 0 ? METER_HOLD : m->pending_verdict;
+	return n;
+}
+
+static size_t
+step_events(
+    struct meter *m, const char *p, size_t n, enum meter_verdict *verdict)
+{
+	size_t at = 0, from = 0, room;
+	struct taken t;
+	int held;
+
+	while (at < n) {
+		room = n - at;
+		held = holding(m);
+		if (held && m->held == METER_HOLD_MAX) {
+			m->gave_up = 1;
+			held = 0;
+		}
+		if (held && room > METER_HOLD_MAX - m->held)
+			room = METER_HOLD_MAX - m->held;
+		t = take_some(m, p + at, room);
+		at += t.used;
+		m->held += t.used;
+		if (t.verdict != METER_PASS)
+			return give_verdict(m, from, at, t.verdict, verdict);
+		if (!held || t.released || !holding(m)) {
+			from = at;
+			m->held = 0;
+		}
+	}
+	return give_verdict(m, from, at, METER_HOLD, verdict);
+}
+
+/* A document counts once its value is complete, whatever follows it. */
+static void
+read_json(struct meter *m, const char *p, size_t n)
+{
+	if (m->finished)
+		return;
+	(void)json_skim_feed(&m->skim, p, n); /* broken: never complete */
+	if (m->members[DOCUMENT].end == 0)
+		return;
+	m->finished = 1;
+	read_usage(m);
+	read_model(m);
+}
+
+size_t
+meter_step(
+    struct meter *m, const char *p, size_t n, enum meter_verdict *verdict)
+{
+	if (m->pending > 0)
+		return step_pending(m, n, verdict);
+	if (m->format == METER_EVENTS && !m->finished)
+		return step_events(m, p, n, verdict);
+	if (m->format == METER_JSON)
+		read_json(m, p, n);
+	*verdict = METER_PASS;
+	return n;
+}
+
+static void
+end_json(struct meter *m)
+{
+	int broken = json_skim_feed(&m->skim, "", 0) == -1;
+
+	m->finished = json_skim_end(&m->skim) == 0;
+	if (!broken) {
+		read_usage(m);
+		read_model(m);
+	}
+}
+
+void
+meter_end(struct meter *m)
+{
+	if (m->finished || m->format == METER_OPAQUE)
+		return;
+	if (m->format == METER_JSON) {
+		end_json(m);
+		return;
+	}
+	(void)end_line(m, 1); /* what is held is sent, whatever it is */
+	begin_line(m);
+	(void)end_event(m, 1);
+}
+
+void
+meter_init(struct meter *m, enum meter_format format, int strip_usage)
+{
+	size_t i;
+
+	memset(m, 0, sizeof(*m));
+	m->format = format;
+	m->strip_usage = strip_usage;
+	m->at_start = 1;
+	for (i = 0; i < METER_MEMBERS; i++)
+		m->members[i].path = paths[i];
+	for (i = MODEL; i < METER_MEMBERS; i++) {
+		m->members[i].text = m->text[i - MODEL];
+		m->members[i].size = sizeof(m->text[0]);
+	}
+	json_skim_init(&m->skim, m->members, METER_MEMBERS);
+	begin_line(m);
+	begin_event(m);
+}
