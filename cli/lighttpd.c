@@ -1,0 +1,177 @@
+/*
+ * Settings as variables for lighttpd.conf.
+ */
+#include "lighttpd.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/log.h"
+
+#define OUTPUT_MAX (16 * PATH_MAX)
+
+/*
+ * Clients that hold a connection and ask nothing at the moment; and the files
+ * that are neither connection nor stream.
+ */
+#define IDLE_CONNECTIONS 1024
+#define OTHER_FILES 128
+
+/*
+ * lighttpd knows \" in a string, but no way to end one with a backslash, and
+ * splits the path of a program at spaces. Rather than half of an escape, no
+ * path may have any of these.
+ */
+static int
+put_path(
+    struct buf *out, const char *name, const char *label, const char *value)
+{
+	const unsigned char *p = (const unsigned char *)value;
+
+	for (; *p != '\0'; p++)
+		if (*p <= ' ' || *p == 0x7f || *p == '"' || *p == '\\') {
+			log_warnx("%s: lighttpd takes no path with spaces, "
+				  "quotes, backslashes or control characters",
+			    label);
+			return -1;
+		}
+	return buf_printf(out, "var.%s = \"%s\"\n", name, value);
+}
+
+static int
+put_number(struct buf *out, const char *name, int64_t value)
+{
+	return buf_printf(out, "var.%s = %" PRId64 "\n", name, value);
+}
+
+static int
+put_switch(struct buf *out, const char *name, int on)
+{
+	return buf_printf(
+	    out, "var.%s = \"%s\"\n", name, on ? "enable" : "disable");
+}
+
+/* The folder above the one this program is in: bin/, fcgi/ and so on. */
+static int
+put_program_folder(struct buf *out)
+{
+	char path[PATH_MAX], *slash;
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	int i;
+
+	if (n == -1) {
+		log_warn("cannot find the program's own folder");
+		return -1;
+	}
+	path[n] = '\0';
+	for (i = 0; i < 2; i++)
+		if ((slash = strrchr(path, '/')) != NULL)
+			*slash = '\0';
+	return put_path(out, "programs", "PMPROXY_BIN", path);
+}
+
+/* Files the web server reads: beside lighttpd.conf unless told otherwise. */
+static int
+put_share_folder(struct buf *out)
+{
+	char path[PATH_MAX];
+	const char *given = getenv("PMPROXY_SHARE");
+	size_t len;
+
+	if (given != NULL && *given != '\0')
+		return put_path(out, "share", "PMPROXY_SHARE", given);
+	if (getcwd(path, sizeof(path) - sizeof("/share")) == NULL) {
+		log_warn("cannot find the folder of lighttpd.conf");
+		return -1;
+	}
+	len = strlen(path);
+	memcpy(path + len, "/share", sizeof("/share"));
+	return put_path(out, "share", "the folder of lighttpd.conf", path);
+}
+
+/* All IPv4 addresses of this host unless told otherwise. */
+static int
+put_address(struct buf *out)
+{
+	const char *given = getenv("PMPROXY_BIND");
+
+	if (given == NULL || *given == '\0')
+		given = "0.0.0.0";
+	return put_path(out, "address", "PMPROXY_BIND", given);
+}
+
+/*
+ * lighttpd refuses to start when it may not open as many files as it is told,
+ * so it is told no more than it may. It then serves fewer clients at once.
+ */
+static int
+put_room(struct buf *out, int64_t in_flight)
+{
+	/* Each connection may need a second one, to a responder. */
+	int64_t files = 2 * (in_flight + IDLE_CONNECTIONS) + OTHER_FILES;
+	struct rlimit may;
+
+	if (getrlimit(RLIMIT_NOFILE, &may) == -1) {
+		log_warn("cannot read the limit of open files");
+		return -1;
+	}
+	if (may.rlim_max != RLIM_INFINITY && (int64_t)may.rlim_max < files) {
+		log_warnx("only %lld open files are allowed, %lld wanted for "
+			  "MAX_IN_FLIGHT: fewer clients fit (see ulimit -n)",
+		    (long long)may.rlim_max, (long long)files);
+		files = (int64_t)may.rlim_max;
+	}
+	if (put_number(out, "max_fds", files) == -1)
+		return -1;
+	return put_number(out, "max_connections", (files - OTHER_FILES) / 2);
+}
+
+static int
+put_all(struct buf *out, const struct config *config)
+{
+	int tls = *config_text(config, CONFIG_TLS_CERT_FILE) != '\0';
+	int64_t body = config_number(config, CONFIG_MAX_BODY_BYTES);
+
+	if (put_program_folder(out) == -1 || put_share_folder(out) == -1 ||
+	    put_path(out, "run_dir", "RUN_DIR",
+		config_text(config, CONFIG_RUN_DIR)) == -1 ||
+	    put_address(out) == -1 ||
+	    put_number(out, "port", config_number(config, CONFIG_PORT)) == -1 ||
+	    put_number(out, "processes",
+		config_number(config, CONFIG_PROCESSES)) == -1 ||
+	    /* lighttpd counts KiB; the responder knows the exact bound. */
+	    put_number(out, "max_body_kib", (body + 1023) / 1024) == -1 ||
+	    put_room(out, config_number(config, CONFIG_MAX_IN_FLIGHT)) == -1 ||
+	    put_switch(out, "tls", tls) == -1 ||
+	    put_path(out, "tls_cert_file", "TLS_CERT_FILE",
+		config_text(config, CONFIG_TLS_CERT_FILE)) == -1 ||
+	    put_path(out, "tls_key_file", "TLS_KEY_FILE",
+		config_text(config, CONFIG_TLS_KEY_FILE)) == -1)
+		return -1;
+	return 0;
+}
+
+int
+lighttpd_print(const struct config *config, FILE *out)
+{
+	struct buf text = BUF(OUTPUT_MAX);
+	int result = -1;
+
+	if (put_all(&text, config) == -1)
+		goto done;
+	if (fwrite(text.data, 1, text.len, out) != text.len ||
+	    fflush(out) == EOF) {
+		log_warn("cannot write lighttpd's variables");
+		goto done;
+	}
+	result = 0;
+done:
+	buf_free(&text);
+	return result;
+}
