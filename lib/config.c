@@ -118,6 +118,18 @@ config_meaning(enum config_name name)
 	return table[name].meaning;
 }
 
+const char *
+config_fallback(enum config_name name)
+{
+	return table[name].fallback;
+}
+
+int
+config_is_given(const struct config *c, enum config_name name)
+{
+	return c->text[name] != NULL && *c->text[name] != '\0';
+}
+
 enum config_name
 config_find(const char *label)
 {

@@ -61,6 +61,12 @@ int64_t config_number(const struct config *, enum config_name);
 const char *config_label(enum config_name);
 enum config_name config_find(const char *label);
 
+/* What it is where nobody set it, as text; "" for unset. */
+const char *config_fallback(enum config_name);
+
+/* 1 when the environment or the file gave it a value. */
+int config_is_given(const struct config *, enum config_name);
+
 /* What it is for, in one line. */
 const char *config_meaning(enum config_name);
 

@@ -36,7 +36,7 @@ struct db {
 };
 
 static void
-look_of(const struct stat *st, struct db_look *look)
+take_look(const struct stat *st, struct db_look *look)
 {
 	*look = (struct db_look){ .exists = 1,
 		.device = st->st_dev,
@@ -52,9 +52,15 @@ db_look(const char *path, struct db_look *look)
 	struct stat st;
 
 	if (stat(path, &st) == 0)
-		look_of(&st, look);
+		take_look(&st, look);
 	else
 		*look = (struct db_look){ .exists = errno == ENOENT ? 0 : -1 };
+}
+
+void
+db_look_of(const struct db *db, struct db_look *look)
+{
+	*look = db->look;
 }
 
 int
@@ -112,7 +118,7 @@ db_open(const char *path)
 		goto close_db;
 	if (db->fd == -1)
 		return db;
-	look_of(&st, &db->look);
+	take_look(&st, &db->look);
 	if (open_gdbm(db, db->fd, GDBM_READER) == -1)
 		goto close_db;
 	db->fd = -1; /* GDBM's from here on */

@@ -34,6 +34,8 @@ struct db_look {
 
 /* One stat(2). */
 void db_look(const char *path, struct db_look *);
+/* What an open handle shows. */
+void db_look_of(const struct db *, struct db_look *);
 int db_look_equal(const struct db_look *, const struct db_look *);
 
 /*

@@ -9,9 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "db.h"
+#include "db_watch.h"
 #include "keys_record.h"
 #include "log.h"
 
@@ -21,14 +20,12 @@ struct env_key {
 };
 
 struct keys {
-	char *path;
 	struct env_key *env;
 	size_t n_env;
 
 	pthread_mutex_t lock; /* of all below */
-	struct db *db; /* NULL while the store cannot be read */
-	struct db_look failed_look; /* the file when it could not be */
-	time_t failed_at, logged_at;
+	struct db_watch store;
+	time_t logged_at;
 	char decoy[KEYS_ID_SIZE]; /* some key of the snapshot, or "" */
 };
 
@@ -41,15 +38,6 @@ static const char no_record[] =
     "\"successor\":\"\",\"created\":0,\"expires\":0,\"rate_limit\":0,"
     "\"tokens_per_minute\":0,\"parallel\":0,\"disabled\":true,"
     "\"prompt_cache\":false}";
-
-static time_t
-clock_seconds(void)
-{
-	struct timespec now = { 0, 0 };
-
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail */
-	return now.tv_sec + 1; /* so that 0 is never */
-}
 
 /* The next entry that is not blank, or NULL; moves *list behind it. */
 static const char *
@@ -130,40 +118,18 @@ take_as_decoy(const char *name, const char *val, size_t len, void *arg)
 	return 1;
 }
 
-/* Gives the snapshot up; it is tried again when the file or second changes. */
-static void
-drop_snapshot(struct keys *k, const struct db_look *look)
-{
-	db_close(k->db);
-	k->db = NULL;
-	k->failed_look = *look;
-	k->failed_at = clock_seconds();
-}
-
 /* Makes the snapshot the store's newest; 0, or -1 when it cannot be read. */
 static int
 refresh(struct keys *k)
 {
-	struct db_look look;
-	struct db *db;
+	int fresh = db_watch_refresh(&k->store);
 
-	if (k->db != NULL && !db_stale(k->db))
-		return 0;
-	db_look(k->path, &look);
-	/* A broken store is not read, and complained of, at every request. */
-	if (k->db == NULL && k->failed_at == clock_seconds() &&
-	    db_look_equal(&look, &k->failed_look))
-		return -1;
-	if ((db = db_open(k->path)) == NULL) {
-		drop_snapshot(k, &look);
-		return -1;
-	}
-	db_close(k->db);
-	k->db = db;
+	if (fresh != 1)
+		return fresh;
 	k->decoy[0] = '\0';
-	if (db_each(db, KEYS_BY_ID, take_as_decoy, k) != -1)
+	if (db_each(k->store.db, KEYS_BY_ID, take_as_decoy, k) != -1)
 		return 0;
-	drop_snapshot(k, &look);
+	db_watch_drop(&k->store);
 	return -1;
 }
 
@@ -171,18 +137,19 @@ struct keys *
 keys_open(const char *state_dir, const char *env_keys)
 {
 	struct keys *k = calloc(1, sizeof(*k));
+	char *path = keys_path(state_dir);
 
-	if (k == NULL || (k->path = keys_path(state_dir)) == NULL ||
+	if (k == NULL || path == NULL ||
 	    set_env_keys(k, env_keys == NULL ? "" : env_keys) == -1 ||
 	    pthread_mutex_init(&k->lock, NULL) != 0) {
 		log_warn("cannot open the keys in '%s'", state_dir);
-		if (k != NULL) {
-			free(k->path);
+		free(path);
+		if (k != NULL)
 			free(k->env);
-		}
 		free(k);
 		return NULL;
 	}
+	db_watch_init(&k->store, path);
 	(void)refresh(k); /* what is wrong with it is better logged now */
 	return k;
 }
@@ -192,12 +159,11 @@ keys_close(struct keys *k)
 {
 	if (k == NULL)
 		return;
-	db_close(k->db);
+	db_watch_close(&k->store);
 	(void)pthread_mutex_destroy(&k->lock);
 	if (k->env != NULL)
 		secret_wipe(k->env, k->n_env * sizeof(*k->env));
 	free(k->env);
-	free(k->path);
 	free(k);
 }
 
@@ -215,14 +181,14 @@ static int
 fetch(struct keys *k, const char *name, struct found *f)
 {
 	char by_id[KEYS_NAME_SIZE];
-	int got = db_get(k->db, name, &f->id);
+	int got = db_get(k->store.db, name, &f->id);
 
 	if (got == -1)
 		return -1;
 	f->known = got;
 	if (!f->known && buf_puts(&f->id, k->decoy) == -1)
 		return -1;
-	got = db_get(k->db, keys_name_by_id(by_id, f->id.data), &f->text);
+	got = db_get(k->store.db, keys_name_by_id(by_id, f->id.data), &f->text);
 	if (got == 0 && !f->known)
 		return buf_puts(&f->text, no_record);
 	/* A hash without a key is refused when its record is parsed. */
@@ -232,15 +198,12 @@ fetch(struct keys *k, const char *name, struct found *f)
 static int
 fetch_newest(struct keys *k, const char *name, struct found *f)
 {
-	struct db_look look;
 	int result;
 
 	if (pthread_mutex_lock(&k->lock) != 0)
 		abort();
-	if ((result = refresh(k)) == 0 && (result = fetch(k, name, f)) == -1) {
-		db_look(k->path, &look);
-		drop_snapshot(k, &look);
-	}
+	if ((result = refresh(k)) == 0 && (result = fetch(k, name, f)) == -1)
+		db_watch_drop(&k->store);
 	if (pthread_mutex_unlock(&k->lock) != 0)
 		abort();
 	return result;
@@ -250,7 +213,7 @@ fetch_newest(struct keys *k, const char *name, struct found *f)
 static void
 log_bad_record(struct keys *k, const char *id)
 {
-	time_t now = clock_seconds();
+	time_t now = db_watch_second();
 	int first;
 
 	if (pthread_mutex_lock(&k->lock) != 0)
@@ -260,7 +223,8 @@ log_bad_record(struct keys *k, const char *id)
 	if (pthread_mutex_unlock(&k->lock) != 0)
 		abort();
 	if (first)
-		log_warnx("the record of '%s' in '%s' is damaged", id, k->path);
+		log_warnx(
+		    "the record of '%s' in '%s' is damaged", id, k->store.path);
 }
 
 static enum keys_result

@@ -14,6 +14,8 @@
 /* Every live value at one moment; others are 0. */
 struct settings_values {
 	int64_t number[CONFIG__MAX];
+	/* 1 when the value stands in the store, 0 when in the configuration */
+	unsigned char stored[CONFIG__MAX];
 };
 
 struct settings;
@@ -30,7 +32,10 @@ void settings_close(struct settings *);
  */
 int settings_read(struct settings *, struct settings_values *);
 
-/* Validates and stores; unset removes it. 0 or -1 after logging. */
+/*
+ * Validates and stores; unset removes it, whether it was there or not. 0 or
+ * -1 after logging.
+ */
 int settings_set(const char *state_dir, enum config_name, const char *value);
 int settings_unset(const char *state_dir, enum config_name);
 
