@@ -68,6 +68,9 @@ help:
 	@echo 'make fuzz       run each fuzzer for FUZZ_SECONDS'
 	@echo 'make bench      measure beside what you would use instead'
 	@echo 'make install    DESTDIR= PREFIX='
+	@echo
+	@echo 'Parts of these: unit, check-valgrind, fuzz-smoke, check-headers,'
+	@echo 'check-layers, check-compilers, format, clean'
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -102,9 +105,104 @@ $(BUILD)/obj/watched_buf.o: $(BUILD)/obj/lib/buf.o
 $(BUILD)/tests/check_buf: $(BUILD)/obj/watched_buf.o
 $(BUILD)/tests/check_buf: UNIT_OBJ += $(BUILD)/obj/watched_buf.o
 
-.PHONY: unit
+# --- Tests -------------------------------------------------------------------
+
+.PHONY: unit test check check-valgrind sanitize
 unit: $(UNIT_BIN)
-	@set -e; for t in $(UNIT_BIN); do $$t; done
+	@scripts/unit $(BUILD)/logs/unit $(UNIT_BIN)
+
+test: all $(UNIT_BIN)
+	@BUILD=$(BUILD) scripts/test $(UNIT_BIN)
+check: test
+
+# Only what is lost for good: OpenSSL and libcurl keep things to the end.
+check-valgrind: $(UNIT_BIN)
+	@UNIT_TIMEOUT=1200 UNIT_WRAPPER="valgrind -q --error-exitcode=99 \
+	    --leak-check=full --show-leak-kinds=definite \
+	    --errors-for-leak-kinds=definite" \
+	    scripts/unit $(BUILD)/logs/valgrind $(UNIT_BIN)
+
+# All tests under ASan and UBSan, what threads share under TSan as well.
+TSAN_UNITS := log limits keys settings usage config db gate upstream http
+TSAN_SRC := $(sort $(foreach m,$(TSAN_UNITS),$(wildcard \
+	tests/unit/check_$(m).c tests/unit/check_$(m)_*.c)))
+sanitize:
+	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined test
+	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread \
+	    UNIT_SRC="$(TSAN_SRC)" unit
+
+# --- Fuzzing: tests/fuzz/fuzz_X.c with its seeds in tests/fuzz/seeds/X/ ------
+
+FUZZ_SECONDS ?= 60
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
+
+.PHONY: fuzz fuzz-smoke fuzz-build
+fuzz-build:
+	$(MAKE) CC=clang BUILD=$(BUILD)/fuzz \
+	    SANITIZE=fuzzer-no-link,address,undefined fuzz-programs
+fuzz: fuzz-build
+	@scripts/fuzz $(FUZZ_SECONDS) $(BUILD)/fuzz \
+	    $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
+fuzz-smoke: fuzz-build
+	@scripts/fuzz 5 $(BUILD)/fuzz $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%)
+
+# With BUILD and SANITIZE as fuzz-build gives them.
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_BIN)
+$(FUZZ_BIN): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(LIB)
+	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS_FCGI)
+
+# --- Static checks -----------------------------------------------------------
+
+HEADERS := $(wildcard lib/*.h fcgi/*.h cgi-admin/*.h cli/*.h tests/*/*.h)
+CHECK_FLAGS = $(filter-out -MMD -MP,$(CFLAGS_ALL))
+
+.PHONY: lint check-headers check-layers check-compilers compile-flags
+lint:
+	@scripts/lint
+
+# Each header alone, with both compilers.
+check-headers:
+	@failed=0; for cc in gcc clang; do for h in $(HEADERS); do \
+		$$cc $(CHECK_FLAGS) -fsyntax-only -x c $$h || failed=1; \
+	done; done; exit $$failed
+
+check-layers:
+	@scripts/check-layers
+
+# Everything, unit tests included, with both compilers and no warning.
+check-compilers:
+	@$(MAKE) -s CC=gcc BUILD=$(BUILD)/gcc compile-all
+	@$(MAKE) -s CC=clang BUILD=$(BUILD)/clang compile-all
+
+.PHONY: compile-all
+compile-all: all $(UNIT_BIN) \
+	$(FUZZ_SRC:%.c=$(BUILD)/obj/%.o)
+
+compile-flags:
+	@echo '$(CHECK_FLAGS)'
+
+# --- Installing --------------------------------------------------------------
+
+SHARE := $(DESTDIR)$(PREFIX)/share/pmproxy
+MAN   := $(wildcard docs/man/*.[1-8])
+
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pmproxy \
+	    $(SHARE) $(DESTDIR)$(PREFIX)/share/doc/pmproxy
+	$(if $(CLI_BIN),install -m 755 $(CLI_BIN) $(DESTDIR)$(PREFIX)/bin)
+	$(if $(FCGI_OBJ),install -D -m 755 $(BUILD)/fcgi/v1.fcgi \
+	    $(DESTDIR)$(PREFIX)/lib/pmproxy/fcgi/v1.fcgi)
+	$(foreach f,$(wildcard lighttpd.conf Caddyfile.example .env.example),\
+	    install -m 644 $(f) $(SHARE)/$(f) &&) :
+	if [ -d share ]; then cp -R --no-preserve=ownership share/. $(SHARE); fi
+	$(foreach m,$(MAN),install -D -m 644 $(m) \
+	    $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir \
+	    $(m)) &&) :
+	install -m 644 LICENSE $(wildcard README.md) \
+	    $(DESTDIR)$(PREFIX)/share/doc/pmproxy
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
