@@ -19,41 +19,7 @@
 #include <unistd.h>
 
 #include "lib/usage_internal.h"
-
-#define HOUR_18 INT64_C(1795370400) /* 2026-11-22T18:00:00Z */
-
-static char dir[64];
-
-static void
-setup(void)
-{
-	strcpy(dir, "/tmp/check-usage-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-}
-
-static void
-remove_folder(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-
-	while (d != NULL && (e = readdir(d)) != NULL)
-		if (e->d_name[0] != '.')
-			(void)unlinkat(dirfd(d), e->d_name, 0);
-	if (d != NULL)
-		closedir(d);
-	(void)rmdir(path);
-}
-
-static void
-teardown(void)
-{
-	char journal[PATH_MAX];
-
-	snprintf(journal, sizeof(journal), "%s/journal", dir);
-	remove_folder(journal);
-	remove_folder(dir);
-}
+#include "tests/unit/usage_dir.h"
 
 static struct usage_record
 example(void)
@@ -71,15 +37,6 @@ example(void)
 		.duration_ms = 1500,
 		.first_byte_ms = -1,
 		.estimated = 1 };
-}
-
-static const char *
-hour_path(const char *name)
-{
-	static char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/journal/%s", dir, name);
-	return path;
 }
 
 /* The file's bytes, NUL behind them; "" when there is none. */
@@ -359,7 +316,7 @@ START_TEST(full_disk_at_every_byte)
 	size_t n = usage_line_format(line, &r);
 
 	signal(SIGXFSZ, SIG_IGN);
-	ck_assert_int_eq(freopen("/dev/null", "w", stderr) != NULL, 1);
+	hush();
 	for (size_t fits = 0; fits <= n; fits++) {
 		int before, after, malformed, answer;
 
@@ -414,7 +371,7 @@ START_TEST(open_and_check_tell_when_no_line_could_be_written)
 	struct rlimit none = { 0, RLIM_INFINITY };
 	int fd;
 
-	ck_assert_int_eq(freopen("/dev/null", "w", stderr) != NULL, 1);
+	hush();
 	ck_assert_int_eq(usage_journal_check(j), 0);
 	snprintf(folder, sizeof(folder), "%s/journal", dir);
 	ck_assert_int_eq(rmdir(folder), 0); /* and check leaves nothing in it */
@@ -594,7 +551,7 @@ main(void)
 	tcase_add_test(line, hostile_values_are_bounded);
 	tcase_add_test(line, reading_refuses);
 	suite_add_tcase(s, line);
-	tcase_add_checked_fixture(append, setup, teardown);
+	tcase_add_checked_fixture(append, usage_dir_setup, usage_dir_teardown);
 	tcase_set_timeout(append, 60);
 	tcase_add_test(append, append_makes_private_files);
 	tcase_add_test(append, append_goes_to_the_hour_of_now);
