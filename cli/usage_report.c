@@ -1,0 +1,170 @@
+/* Gathers totals into the rows of a view and prints them. */
+#include "cli/usage_report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <json-c/json.h>
+
+#include "cli/usage_print.h"
+#include "lib/log.h"
+#include "lib/usage_table.h"
+
+/* More rows than anybody reads; what is beyond counts as "other". */
+#define ROWS_MAX 1000000
+
+static int
+out_of_memory(void)
+{
+	log_warnx("out of memory");
+	return -1;
+}
+
+/* Not a failure: what could be read is right, but somebody should look. */
+void
+usage_report_malformed(void)
+{
+	if (usage_malformed_lines() > 0)
+		log_warnx("%" PRId64 " lines of the journal cannot be read",
+		    usage_malformed_lines());
+}
+
+/* Takes the value over; -1 when there is none or no memory for it. */
+static int
+add(struct json_object *to, const char *name, struct json_object *value)
+{
+	if (value != NULL && json_object_object_add(to, name, value) == 0)
+		return 0;
+	json_object_put(value);
+	return -1;
+}
+
+static int
+print_object(struct json_object *object)
+{
+	const char *text =
+	    json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
+
+	if (text == NULL)
+		return out_of_memory();
+	(void)puts(text); /* the program looks at ferror in the end */
+	return 0;
+}
+
+/* Totals on their way into the rows of a view. */
+struct gathering {
+	const struct usage_request *request;
+	struct usage_table table;
+	struct usage_total sum;
+	int (*flush)(struct gathering *); /* NULL: all periods at once */
+};
+
+/* 1 on failure, which is logged, because -1 is usage_each's own. */
+static int
+gather(const struct usage_total *total, void *arg)
+{
+	struct gathering *g = arg;
+	struct usage_total row = *total;
+
+	usage_view_apply(&g->request->view, &row);
+	if (g->flush != NULL && g->table.n > 0 &&
+	    g->table.rows[0].hour != row.hour && g->flush(g) == -1)
+		return 1;
+	usage_total_add(&g->sum, &row);
+	return usage_table_add(&g->table, &row) == -1 ? 1 : 0;
+}
+
+static int
+gather_all(const char *state_dir, struct gathering *g)
+{
+	const struct usage_request *r = g->request;
+
+	if (usage_each(state_dir, r->range.from, r->range.to, r->key_id, gather,
+		g) != 0)
+		return -1;
+	usage_report_malformed();
+	usage_table_sort(&g->table);
+	return 0;
+}
+
+/* {"rows": [...], "total": {...}} */
+static struct json_object *
+report_object(const struct gathering *g)
+{
+	static const struct usage_view whole;
+	struct json_object *object = json_object_new_object();
+	struct json_object *rows = json_object_new_array();
+	int failed = object == NULL || add(object, "rows", rows) == -1;
+
+	for (size_t i = 0; !failed && i < g->table.n; i++) {
+		struct json_object *row =
+		    usage_print_object(&g->request->view, &g->table.rows[i]);
+
+		failed = row == NULL || json_object_array_add(rows, row) == -1;
+	}
+	if (!failed &&
+	    add(object, "total", usage_print_object(&whole, &g->sum)) == 0)
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
+static int
+print_report(const struct gathering *g)
+{
+	struct json_object *object = report_object(g);
+	int done = object == NULL ? out_of_memory() : print_object(object);
+
+	json_object_put(object);
+	return done;
+}
+
+int
+usage_report_show(const char *state_dir, const struct usage_request *request)
+{
+	struct gathering g = { .request = request,
+		.table = USAGE_TABLE(ROWS_MAX) };
+	int done = gather_all(state_dir, &g);
+
+	if (done == 0 && request->json)
+		done = print_report(&g);
+	else if (done == 0)
+		usage_print_table(
+		    &request->view, g.table.rows, g.table.n, &g.sum);
+	usage_table_free(&g.table);
+	return done;
+}
+
+/* Prints a period's rows; so an export of years holds one period at a time. */
+static int
+flush(struct gathering *g)
+{
+	const struct usage_view *view = &g->request->view;
+
+	usage_table_sort(&g->table);
+	for (size_t i = 0; i < g->table.n; i++) {
+		if (g->request->csv)
+			usage_print_csv(view, &g->table.rows[i]);
+		else if (usage_print_jsonl(view, &g->table.rows[i]) == -1)
+			return out_of_memory();
+	}
+	usage_table_clear(&g->table);
+	return 0;
+}
+
+int
+usage_report_export(const char *state_dir, const struct usage_request *request)
+{
+	struct gathering g = { .request = request,
+		.table = USAGE_TABLE(ROWS_MAX),
+		.flush = flush };
+	int done;
+
+	if (request->csv)
+		usage_print_csv_head(&request->view);
+	done = gather_all(state_dir, &g);
+	if (done == 0)
+		done = flush(&g);
+	usage_table_free(&g.table);
+	return done;
+}

@@ -1,0 +1,34 @@
+/*
+ * usage_report.h - what was used, from STATE_DIR to standard output. The
+ * functions return 0, or -1 after logging; whether standard output took it
+ * all, the program asks at its end.
+ */
+#ifndef PMPROXY_CLI_USAGE_REPORT_H
+#define PMPROXY_CLI_USAGE_REPORT_H
+
+#include <stdint.h>
+
+#include "cli/usage_view.h"
+
+/* What the options of any command ask for. */
+struct usage_request {
+	struct usage_view view;
+	struct usage_range range;
+	const char *key_id; /* NULL: all */
+	int json, csv, format_given;
+	int64_t now;
+};
+
+/* All rows at once, and their sum: a table or a JSON object. */
+int usage_report_show(const char *state_dir, const struct usage_request *);
+
+/* CSV or JSON lines, a period at a time. */
+int usage_report_export(const char *state_dir, const struct usage_request *);
+
+/*
+ * Logs how many lines were malformed. That is no failure: what could be read
+ * is right, but somebody should look.
+ */
+void usage_report_malformed(void);
+
+#endif
