@@ -204,7 +204,7 @@ take_head(struct conn *c)
 		return 0;
 	}
 	if (head.expect && !c->transfer.complete && c->head.len == 0 &&
-	    c->call.answer.fault.early < 1) {
+	    !call_wants_early(&c->call, (struct view){ "", 0 })) {
 		conn_add(c, "HTTP/1.1 100 Continue\r\n\r\n", 25);
 		return conn_flush(c) == -1 ? 0 : 1;
 	}

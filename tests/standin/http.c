@@ -202,9 +202,13 @@ feed_framing(struct http_body *body, char c)
 	case CHUNK_SIZE:
 		digit = hex_digit(c);
 		if (digit >= 0) {
+			body->digits = 1;
 			body->left = body->left * 16 + (size_t)digit;
 			return body->left > HTTP_BODY_MAX ? -1 : 0;
 		}
+		if (!body->digits)
+			return -1;
+		body->digits = 0;
 		body->state = CHUNK_EXTENSION;
 		/* FALLTHROUGH */
 	case CHUNK_EXTENSION:

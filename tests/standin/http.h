@@ -49,7 +49,7 @@ int http_header_next(
 struct http_body {
 	int chunked;
 	size_t left; /* of the body, or of this chunk */
-	int state; /* private */
+	int state, digits; /* private */
 	int complete;
 };
 
