@@ -81,6 +81,12 @@ int openai_error_body(struct buf *, enum openai_error, enum openai_dialect,
 int openai_error_event(struct buf *, enum openai_error, enum openai_dialect,
     const char *request_id);
 
+/*
+ * 1 when an answer's text is an object with an object "error" in it, as both
+ * dialects and vLLM write errors: to be passed on as it is.
+ */
+int openai_is_error_object(const char *text);
+
 #define OPENAI_MODEL_SIZE 256
 #define OPENAI_SPLICES_MAX 2
 /* Pieces at most in a rewritten body. */

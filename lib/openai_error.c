@@ -216,3 +216,15 @@ openai_error_event(struct buf *b, enum openai_error error,
 		return -1;
 	return buf_puts(b, "\n\n");
 }
+
+int
+openai_is_error_object(const char *text)
+{
+	struct json_object *top = json_tokener_parse(text), *error = NULL;
+	int is = json_object_is_type(top, json_type_object) &&
+	    json_object_object_get_ex(top, "error", &error) &&
+	    json_object_is_type(error, json_type_object);
+
+	json_object_put(top);
+	return is;
+}

@@ -1,0 +1,129 @@
+/*
+ * gate.h - what the responder's parts share: the process (struct gate), one
+ * thread of it (struct worker), and the request in hand (struct call).
+ */
+#ifndef PMPROXY_GATE_H
+#define PMPROXY_GATE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "lib/buf.h"
+#include "lib/config.h"
+#include "lib/http.h"
+#include "lib/keys.h"
+#include "lib/limits.h"
+#include "lib/openai.h"
+#include "lib/settings.h"
+#include "lib/upstream.h"
+#include "lib/usage.h"
+
+struct catalog;
+struct json_object;
+
+/* Made once; constant but for what guards itself. */
+struct gate {
+	struct config *config;
+	struct settings *settings;
+	struct keys *keys;
+	struct limits *limits;
+	struct usage_journal *journal;
+	struct catalog *catalog;
+	unsigned char secret[32];
+	int64_t max_in_flight; /* this process's share */
+	int64_t max_body_memory; /* likewise */
+	atomic_int_fast64_t in_flight;
+	atomic_int_fast64_t body_memory;
+	atomic_int journal_failed; /* since a line was last written */
+};
+
+/* One thread, one request at a time. */
+struct worker {
+	struct gate *gate;
+	struct upstream *upstream;
+};
+
+enum window {
+	WINDOW_GLOBAL,
+	WINDOW_KEY,
+	WINDOW_TOKENS,
+	WINDOW__MAX
+};
+
+/* The request in hand; lives on the worker's stack and is wiped after it. */
+struct call {
+	struct gate *gate;
+	struct upstream *upstream;
+	struct http *http;
+	const struct route *route;
+	const char *origin; /* an allowed one, or NULL */
+	char id[40]; /* x-request-id */
+	int64_t now; /* Unix seconds when it came */
+	int64_t began_ms; /* limits_now() when it came */
+	struct settings_values live;
+	struct key key;
+	uint64_t key_hash;
+	struct buf body;
+	int64_t body_reserved;
+	int in_flight; /* counted as such */
+	struct openai_request request;
+	struct limits_window windows[WINDOW__MAX];
+	int windows_known; /* they were taken or looked at */
+	struct limits_lease lease;
+	int64_t retry_ms; /* when a refusal says when to return */
+};
+
+/* A way to answer: a path, and what has to be true first. */
+struct route {
+	const char *method; /* HEAD goes with GET */
+	const char *path; /* one that ends in "/" takes all below it */
+	enum openai_endpoint endpoint;
+	enum openai_dialect dialect;
+	enum {
+		OPEN_TO_ALL,
+		LIMITED_BY_ADDRESS,
+		FOR_KEYS
+	} access;
+	/* Answers whole, or returns the error to answer with. */
+	enum openai_error (*answer)(struct call *);
+};
+
+/* serve.c: the life of one request. */
+void serve(struct worker *, struct http *);
+
+/* admit.c: who is it, and is there room? Each OPENAI_OK or the refusal. */
+enum openai_error admit_address(struct call *);
+enum openai_error admit_key(struct call *);
+enum openai_error admit_load(struct call *);
+enum openai_error admit_request(struct call *, int64_t tokens);
+/* Fills in the windows and takes nothing. */
+enum openai_error admit_look(struct call *);
+/* The true number of tokens is known. */
+void admit_settle(struct call *, int64_t tokens);
+void admit_release(struct call *);
+
+/* answer.c: heads, errors and small JSON answers. */
+int answer_begin(struct call *, int status); /* the fields of every answer */
+void answer_error(struct call *, enum openai_error, int status);
+/* Sends and frees; NULL (no memory) becomes an error. */
+enum openai_error answer_json(struct call *, int status, struct json_object *);
+
+/* relay.c: to the upstream and back. */
+enum openai_error relay_answer(struct call *);
+
+/* account.c: one journal line a request, and the windows settled. */
+struct outcome {
+	int status; /* as sent, or 499 when the client was gone before */
+	int estimated;
+	int64_t prompt, completion, cached, total, audio_bytes, audio_ms;
+	int64_t first_byte_ms; /* limits_now() then; -1: none came */
+};
+void account(struct call *, const struct outcome *);
+
+/* info.c: what the gate says of itself and its keys. */
+enum openai_error info_health(struct call *);
+enum openai_error info_ready(struct call *);
+enum openai_error info_key(struct call *);
+enum openai_error info_models(struct call *);
+
+#endif

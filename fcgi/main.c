@@ -1,0 +1,259 @@
+/*
+ * v1.fcgi: a responder of the gate. lighttpd starts it with a listening
+ * socket as standard input (so do spawn-fcgi and systemd), or --socket makes
+ * one.
+ */
+#include <errno.h>
+#include <fcgiapp.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+
+#include "catalog.h"
+#include "gate.h"
+#include "lib/log.h"
+#include "lib/secret.h"
+
+/* Enough for OpenSSL and json-c; only touched pages cost memory. */
+#define STACK_BYTES (256 * 1024)
+/* Threads beside those in flight, to say "busy" and answer /health. */
+#define SPARE_THREADS 16
+#define BACKLOG 1024
+/* After SIGTERM, for requests under way. */
+#define DRAIN_SECONDS 10
+
+static const char help[] =
+    "usage: v1.fcgi [--socket PATH]\n"
+    "A FastCGI responder: listens on standard input as lighttpd, spawn-fcgi\n"
+    "and systemd hand it over, or on a Unix socket that it makes at PATH.\n"
+    "Settings come from the environment or the file named by PMPROXY_ENV.\n";
+
+static pthread_mutex_t alive_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t alive_change = PTHREAD_COND_INITIALIZER;
+static uint32_t threads_alive;
+
+/* No core dump, no debugger: the memory holds what people wrote. */
+static void
+harden(void)
+{
+	struct rlimit none = { 0, 0 }, files;
+
+	if (setrlimit(RLIMIT_CORE, &none) == -1 ||
+	    prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) == -1 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == -1)
+		log_fatal("cannot keep the memory out of core dumps");
+	/* Whatever is freed is overwritten, libfcgi's and libcurl's as well. */
+	if (mallopt(M_PERTURB, 0xa5) != 1)
+		log_fatalx("cannot have freed memory overwritten");
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &files) == -1)
+			log_warn("cannot raise the limit of open files");
+	}
+}
+
+/* systemd hands sockets over from descriptor 3 on (sd_listen_fds(3)). */
+static void
+take_systemd_socket(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *n = getenv("LISTEN_FDS");
+	char own[24];
+
+	(void)snprintf(own, sizeof(own), "%ld", (long)getpid());
+	if (pid == NULL || n == NULL || strcmp(pid, own) != 0 ||
+	    strcmp(n, "1") != 0)
+		return;
+	if (dup2(3, STDIN_FILENO) == -1)
+		log_fatal("cannot take systemd's socket");
+	close(3);
+}
+
+static void
+open_socket(const char *path)
+{
+	int fd = FCGX_OpenSocket(path, BACKLOG);
+
+	if (fd == -1 || dup2(fd, STDIN_FILENO) == -1)
+		log_fatal("cannot listen on '%s'", path);
+	if (fd != STDIN_FILENO)
+		close(fd);
+}
+
+static void
+read_arguments(int argc, char *argv[])
+{
+	static const struct option options[] = { { "socket", required_argument,
+						     NULL, 's' },
+		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+	int c, wrong = 0;
+
+	while ((c = getopt_long(argc, argv, "s:h", options, NULL)) != -1)
+		switch (c) {
+		case 's':
+			open_socket(optarg);
+			break;
+		case 'h':
+			printf("%s", help);
+			exit(0);
+		default:
+			wrong = 1;
+		}
+	if (wrong || optind != argc) {
+		fprintf(stderr, "%s", help);
+		exit(2);
+	}
+	take_systemd_socket();
+}
+
+/* Each process has its share of the bounds; returns its threads. */
+static uint32_t
+share_bounds(struct gate *g)
+{
+	int64_t processes = config_number(g->config, CONFIG_PROCESSES);
+
+	g->max_in_flight =
+	    (config_number(g->config, CONFIG_MAX_IN_FLIGHT) + processes - 1) /
+	    processes;
+	g->max_body_memory =
+	    config_number(g->config, CONFIG_MAX_BODY_MEMORY) / processes;
+	return (uint32_t)g->max_in_flight + SPARE_THREADS;
+}
+
+static uint32_t
+prepare(struct gate *g)
+{
+	const char *state_dir, *run_dir;
+	uint32_t threads;
+
+	if ((g->config = config_load()) == NULL)
+		exit(1);
+	threads = share_bounds(g);
+	state_dir = config_text(g->config, CONFIG_STATE_DIR);
+	run_dir = config_text(g->config, CONFIG_RUN_DIR);
+	if (secret_installation(state_dir, g->secret) == -1 ||
+	    (g->settings = settings_open(state_dir, g->config)) == NULL ||
+	    (g->keys = keys_open(
+		 state_dir, config_text(g->config, CONFIG_API_KEYS))) == NULL ||
+	    (g->limits = limits_open(run_dir, threads)) == NULL ||
+	    (g->journal = usage_journal_open(state_dir)) == NULL ||
+	    (g->catalog = catalog_new()) == NULL)
+		log_fatalx("the gate cannot start");
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || FCGX_Init() != 0)
+		log_fatalx("libcurl or libfcgi cannot start");
+	return threads;
+}
+
+static void
+answer_requests(struct worker *w)
+{
+	FCGX_Request request;
+
+	if (FCGX_InitRequest(
+		&request, STDIN_FILENO, FCGI_FAIL_ACCEPT_ON_INTR) != 0) {
+		log_warnx("libfcgi cannot prepare a request");
+		return;
+	}
+	while (FCGX_Accept_r(&request) == 0) {
+		struct http http;
+
+		http_from_fcgx(&http, &request);
+		serve(w, &http);
+		http_end(&http);
+		FCGX_Finish_r(&request);
+	}
+	FCGX_Free(&request, 1);
+}
+
+static void *
+work(void *arg)
+{
+	struct gate *g = arg;
+	struct worker w = { .gate = g,
+		.upstream =
+		    upstream_new(config_text(g->config, CONFIG_UPSTREAM_URL)) };
+
+	if (w.upstream != NULL)
+		answer_requests(&w);
+	upstream_free(w.upstream);
+	(void)pthread_mutex_lock(&alive_lock); /* of the default kind: it */
+	threads_alive--; /* cannot fail */
+	(void)pthread_cond_signal(&alive_change);
+	(void)pthread_mutex_unlock(&alive_lock);
+	return NULL;
+}
+
+static void
+start_threads(struct gate *g, uint32_t threads)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (pthread_attr_init(&attr) != 0 ||
+	    pthread_attr_setstacksize(&attr, STACK_BYTES) != 0 ||
+	    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0)
+		log_fatalx("cannot prepare threads");
+	threads_alive = threads;
+	for (uint32_t i = 0; i < threads; i++)
+		if ((errno = pthread_create(&thread, &attr, work, g)) != 0)
+			log_fatal("cannot start thread %u", i + 1);
+	(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
+}
+
+/* Waits for a signal to end, then for the requests under way. */
+static void
+wait_for_end(const sigset_t *signals)
+{
+	struct timespec until;
+	int which;
+
+	while (sigwait(signals, &which) != 0)
+		continue;
+	FCGX_ShutdownPending();
+	/* Threads that wait to accept wake up and find no socket. */
+	if (shutdown(STDIN_FILENO, SHUT_RDWR) == -1)
+		log_warn("cannot stop listening");
+	if (clock_gettime(CLOCK_REALTIME, &until) == -1)
+		return;
+	until.tv_sec += DRAIN_SECONDS;
+	(void)pthread_mutex_lock(&alive_lock);
+	while (threads_alive > 0)
+		if (pthread_cond_timedwait(
+			&alive_change, &alive_lock, &until) != 0)
+			break;
+	(void)pthread_mutex_unlock(&alive_lock);
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct gate gate;
+	sigset_t signals;
+	uint32_t threads;
+
+	log_init("v1.fcgi");
+	harden();
+	read_arguments(argc, argv);
+	threads = prepare(&gate);
+	/* Blocked in every thread: only wait_for_end takes them. */
+	if (sigemptyset(&signals) == -1 || sigaddset(&signals, SIGTERM) == -1 ||
+	    sigaddset(&signals, SIGINT) == -1 ||
+	    sigaddset(&signals, SIGUSR1) == -1 ||
+	    pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0 ||
+	    signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		log_fatal("cannot set signals up");
+	start_threads(&gate, threads);
+	wait_for_end(&signals);
+	/* At once: threads may still use what exit(3) would take apart. */
+	_exit(0);
+}

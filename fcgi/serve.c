@@ -1,0 +1,208 @@
+/* The life of one request: a row of steps, each of which may refuse it. */
+#include <string.h>
+#include <time.h>
+
+#include "gate.h"
+#include "lib/log.h"
+#include "lib/secret.h"
+#include "lib/text.h"
+
+#define NONE OPENAI_ENDPOINT__MAX
+
+static const struct route routes[] = {
+	{ "POST", "/v1/chat/completions", OPENAI_CHAT, OPENAI_DIALECT, FOR_KEYS,
+	    relay_answer },
+	{ "POST", "/v1/completions", OPENAI_COMPLETIONS, OPENAI_DIALECT,
+	    FOR_KEYS, relay_answer },
+	{ "POST", "/v1/embeddings", OPENAI_EMBEDDINGS, OPENAI_DIALECT, FOR_KEYS,
+	    relay_answer },
+	{ "POST", "/v1/audio/transcriptions", OPENAI_TRANSCRIPTIONS,
+	    OPENAI_DIALECT, FOR_KEYS, relay_answer },
+	{ "POST", "/v1/audio/translations", OPENAI_TRANSLATIONS, OPENAI_DIALECT,
+	    FOR_KEYS, relay_answer },
+	{ "POST", "/v1/messages", OPENAI_MESSAGES, ANTHROPIC_DIALECT, FOR_KEYS,
+	    relay_answer },
+	{ "POST", "/unstructured/", OPENAI_UNSTRUCTURED, OPENAI_DIALECT,
+	    FOR_KEYS, relay_answer },
+	{ "GET", "/v1/models", NONE, OPENAI_DIALECT, FOR_KEYS, info_models },
+	{ "GET", "/v1/models/", NONE, OPENAI_DIALECT, FOR_KEYS, info_models },
+	{ "GET", "/auth/key-info", NONE, OPENAI_DIALECT, FOR_KEYS, info_key },
+	{ "GET", "/health", NONE, OPENAI_DIALECT, OPEN_TO_ALL, info_health },
+	{ "GET", "/health/ready", NONE, OPENAI_DIALECT, LIMITED_BY_ADDRESS,
+	    info_ready },
+};
+
+/* For answers to what has no route; the path tells the dialect. */
+static const struct route no_route = { .dialect = OPENAI_DIALECT };
+static const struct route no_messages_route = { .dialect = ANTHROPIC_DIALECT };
+
+static int
+path_matches(const struct route *r, const char *path)
+{
+	size_t n = strlen(r->path);
+
+	if (r->path[n - 1] == '/')
+		return strncmp(path, r->path, n) == 0 && path[n] != '\0';
+	return strcmp(path, r->path) == 0;
+}
+
+static int
+method_matches(const struct route *r, const char *method)
+{
+	return strcmp(method, r->method) == 0 ||
+	    (strcmp(method, "HEAD") == 0 && strcmp(r->method, "GET") == 0);
+}
+
+/* 1 with c->route set; 0 when no path fits, -1 when only the path does. */
+static int
+find_route(struct call *c, const char *path, const char *method)
+{
+	int found = 0;
+
+	c->route = strncmp(path, "/v1/messages", 12) == 0 ? &no_messages_route
+							  : &no_route;
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		if (!path_matches(&routes[i], path))
+			continue;
+		c->route = &routes[i];
+		if (method_matches(&routes[i], method))
+			return 1;
+		found = -1;
+	}
+	return found;
+}
+
+/* The allowed origin that this request comes from, or NULL. */
+static const char *
+allowed_origin(const struct call *c)
+{
+	const char *origin = http_field(c->http, HTTP_ORIGIN);
+	const char *list =
+	    config_text(c->gate->config, CONFIG_CORS_ALLOW_ORIGINS);
+
+	if (origin == NULL || *origin == '\0')
+		return NULL;
+	while (*list != '\0') {
+		size_t n = strcspn(list, ", ");
+
+		if (n == strlen(origin) && strncmp(list, origin, n) == 0)
+			return origin;
+		list += n;
+		list += strspn(list, ", ");
+	}
+	return NULL;
+}
+
+static enum openai_error
+answer_preflight(struct call *c)
+{
+	if (answer_begin(c, 204) == -1 ||
+	    http_head(c->http, "Access-Control-Allow-Methods", "%s, OPTIONS",
+		c->route->method) == -1 ||
+	    http_head(c->http, "Access-Control-Allow-Headers",
+		"Authorization, X-API-Key, Content-Type, Accept, OpenAI-Beta, "
+		"Anthropic-Version, Anthropic-Beta, "
+		"Anthropic-Dangerous-Direct-Browser-Access, X-Stainless-Arch, "
+		"X-Stainless-Async, X-Stainless-Helper-Method, "
+		"X-Stainless-Lang, X-Stainless-OS, "
+		"X-Stainless-Package-Version, X-Stainless-Retry-Count, "
+		"X-Stainless-Runtime, X-Stainless-Runtime-Version, "
+		"X-Stainless-Timeout") == -1 ||
+	    http_head(c->http, "Access-Control-Max-Age", "600") == -1)
+		http_cut(c->http);
+	return OPENAI_OK;
+}
+
+/* HTTPS by the web server's word, or by a trusted proxy's before it. */
+static int
+is_https(const struct call *c)
+{
+	const char *proto = http_field(c->http, HTTP_X_FORWARDED_PROTO);
+	const char *last;
+
+	if (http_is_tls(c->http))
+		return 1;
+	if (proto == NULL ||
+	    !config_number(c->gate->config, CONFIG_TRUST_PROXY))
+		return 0;
+	/* The nearest proxy's word stands right-most. */
+	last = strrchr(proto, ',');
+	last = last == NULL ? proto : last + 1;
+	last += strspn(last, " \t");
+	return strcasecmp(last, "https") == 0;
+}
+
+static enum openai_error
+check_access(struct call *c)
+{
+	enum openai_error error;
+
+	if (c->route->access == OPEN_TO_ALL)
+		return OPENAI_OK;
+	if (settings_read(c->gate->settings, &c->live) == -1)
+		return OPENAI_STORE;
+	if ((error = admit_address(c)) != OPENAI_OK ||
+	    c->route->access == LIMITED_BY_ADDRESS)
+		return error;
+	return admit_key(c);
+}
+
+static enum openai_error
+answer(struct call *c)
+{
+	const char *path = http_path(c->http), *method = http_method(c->http);
+	enum openai_error error;
+	int found;
+
+	if (*path == '\0')
+		return OPENAI_BAD_REQUEST;
+	found = find_route(c, path, method);
+	/* Health checks of a load balancer come over plain HTTP. */
+	if (config_number(c->gate->config, CONFIG_FORCE_HTTPS) &&
+	    !is_https(c) && !(found == 1 && c->route->access == OPEN_TO_ALL))
+		return OPENAI_HTTPS_REQUIRED;
+	if (found == 0)
+		return OPENAI_UNKNOWN_URL;
+	if (found == -1 && c->origin != NULL && strcmp(method, "OPTIONS") == 0)
+		return answer_preflight(c);
+	if (found == -1)
+		return OPENAI_METHOD;
+	if ((error = check_access(c)) != OPENAI_OK)
+		return error;
+	return c->route->answer(c);
+}
+
+static void
+begin(struct call *c, struct worker *w, struct http *http)
+{
+	unsigned char random[12];
+
+	*c = (struct call){ .gate = w->gate,
+		.upstream = w->upstream,
+		.http = http,
+		.route = &no_route,
+		.now = (int64_t)time(NULL),
+		.began_ms = limits_now(),
+		.body = BUF(0) };
+	secret_random(random, sizeof(random));
+	memcpy(c->id, "req_", 4);
+	text_hex(c->id + 4, random, sizeof(random));
+	log_request(c->id);
+	c->origin = allowed_origin(c);
+}
+
+void
+serve(struct worker *w, struct http *http)
+{
+	enum openai_error error;
+	struct call call;
+
+	begin(&call, w, http);
+	error = answer(&call);
+	if (error != OPENAI_OK)
+		answer_error(&call, error, 0);
+	admit_release(&call);
+	buf_free(&call.body);
+	secret_wipe(&call, sizeof(call));
+	log_request(NULL);
+}
