@@ -145,7 +145,7 @@ catalog_fetch(struct call *call, struct json_object **list)
 
 	relay_fields_fill(call, &fields, 0);
 	x.fields = fields.field;
-	error = read_listing(upstream_run(call->upstream, &x), &l, list);
+	error = read_listing(relay_run(call, &x), &l, list);
 	buf_free(&l.body);
 	relay_fields_wipe(&fields);
 	(void)pthread_rwlock_wrlock(&c->lock); /* only a bug makes it fail */

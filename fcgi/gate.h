@@ -1,6 +1,6 @@
 /*
- * gate.h - what the responder's parts share: the process (struct gate), one
- * thread of it (struct worker), and the request in hand (struct call).
+ * gate.h - what the responder's parts share: the process (struct gate) and
+ * the request in hand (struct call).
  */
 #ifndef PMPROXY_GATE_H
 #define PMPROXY_GATE_H
@@ -28,6 +28,7 @@ struct gate {
 	struct keys *keys;
 	struct limits *limits;
 	struct usage_journal *journal;
+	struct upstream_pool *upstreams;
 	struct catalog *catalog;
 	unsigned char secret[32];
 	int64_t max_in_flight; /* this process's share */
@@ -35,12 +36,6 @@ struct gate {
 	atomic_int_fast64_t in_flight;
 	atomic_int_fast64_t body_memory;
 	atomic_int journal_failed; /* since a line was last written */
-};
-
-/* One thread, one request at a time. */
-struct worker {
-	struct gate *gate;
-	struct upstream *upstream;
 };
 
 enum window {
@@ -53,7 +48,6 @@ enum window {
 /* The request in hand; lives on the worker's stack and is wiped after it. */
 struct call {
 	struct gate *gate;
-	struct upstream *upstream;
 	struct http *http;
 	const struct route *route;
 	const char *origin; /* an allowed one, or NULL */
@@ -89,7 +83,7 @@ struct route {
 };
 
 /* serve.c: the life of one request. */
-void serve(struct worker *, struct http *);
+void serve(struct gate *, struct http *);
 
 /* admit.c: who is it, and is there room? Each OPENAI_OK or the refusal. */
 enum openai_error admit_address(struct call *);
@@ -109,6 +103,7 @@ void answer_error(struct call *, enum openai_error, int status);
 enum openai_error answer_json(struct call *, int status, struct json_object *);
 
 /* relay.c: to the upstream and back. */
+enum upstream_end relay_run(struct call *, const struct upstream_exchange *);
 enum openai_error relay_answer(struct call *);
 
 /* account.c: one journal line a request, and the windows settled. */

@@ -30,6 +30,8 @@
 /* Threads beside those in flight, to say "busy" and answer /health. */
 #define SPARE_THREADS 16
 #define BACKLOG 1024
+/* Warm connections to the upstream, beyond those in use. */
+#define IDLE_UPSTREAMS 64
 /* After SIGTERM, for requests under way. */
 #define DRAIN_SECONDS 10
 
@@ -147,7 +149,10 @@ prepare(struct gate *g)
 		 state_dir, config_text(g->config, CONFIG_API_KEYS))) == NULL ||
 	    (g->limits = limits_open(run_dir, threads)) == NULL ||
 	    (g->journal = usage_journal_open(state_dir)) == NULL ||
-	    (g->catalog = catalog_new()) == NULL)
+	    (g->catalog = catalog_new()) == NULL ||
+	    (g->upstreams = upstream_pool_new(
+		 config_text(g->config, CONFIG_UPSTREAM_URL),
+		 IDLE_UPSTREAMS)) == NULL)
 		log_fatalx("the gate cannot start");
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || FCGX_Init() != 0)
 		log_fatalx("libcurl or libfcgi cannot start");
@@ -155,7 +160,7 @@ prepare(struct gate *g)
 }
 
 static void
-answer_requests(struct worker *w)
+answer_requests(struct gate *g)
 {
 	FCGX_Request request;
 
@@ -168,7 +173,7 @@ answer_requests(struct worker *w)
 		struct http http;
 
 		http_from_fcgx(&http, &request);
-		serve(w, &http);
+		serve(g, &http);
 		http_end(&http);
 		FCGX_Finish_r(&request);
 	}
@@ -178,14 +183,7 @@ answer_requests(struct worker *w)
 static void *
 work(void *arg)
 {
-	struct gate *g = arg;
-	struct worker w = { .gate = g,
-		.upstream =
-		    upstream_new(config_text(g->config, CONFIG_UPSTREAM_URL)) };
-
-	if (w.upstream != NULL)
-		answer_requests(&w);
-	upstream_free(w.upstream);
+	answer_requests(arg);
 	(void)pthread_mutex_lock(&alive_lock); /* of the default kind: it */
 	threads_alive--; /* cannot fail */
 	(void)pthread_cond_signal(&alive_change);

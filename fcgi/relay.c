@@ -327,6 +327,19 @@ relay_fields_fill(const struct call *c, struct relay_fields *f, int client)
 	    f, "anthropic-beta", http_field(c->http, HTTP_ANTHROPIC_BETA));
 }
 
+enum upstream_end
+relay_run(struct call *c, const struct upstream_exchange *x)
+{
+	struct upstream *u = upstream_pool_take(c->gate->upstreams);
+	enum upstream_end end;
+
+	if (u == NULL)
+		return UPSTREAM_UNREACHABLE;
+	end = upstream_run(u, x);
+	upstream_pool_give(c->gate->upstreams, u);
+	return end;
+}
+
 static enum upstream_end
 exchange(struct relay *r)
 {
@@ -355,7 +368,7 @@ exchange(struct relay *r)
 
 	relay_fields_fill(c, &fields, 1);
 	x.fields = fields.field;
-	end = upstream_run(c->upstream, &x);
+	end = relay_run(c, &x);
 	relay_fields_wipe(&fields);
 	return end;
 }
@@ -381,7 +394,10 @@ finish_error(struct relay *r)
 
 		if (text_to_i64(r->head.retry_after, 1, 86400, &seconds) == 0)
 			r->c->retry_ms = seconds * 1000;
-		answer_error(r->c, OPENAI_UPSTREAM_ERROR, status);
+		answer_error(r->c,
+		    status == 429 ? OPENAI_RATE_REQUESTS
+				  : OPENAI_UPSTREAM_ERROR,
+		    status);
 		return OPENAI_OK;
 	}
 	(void)snprintf(r->head.content_type, sizeof(r->head.content_type),
@@ -409,6 +425,19 @@ finish_broken(struct relay *r)
 	return OPENAI_OK;
 }
 
+/* The client is gone; the upstream may have worked all the same. */
+static enum openai_error
+finish_stopped(struct relay *r)
+{
+	if (r->kind == ERROR)
+		return finish_error(r);
+	settle(r, r->head_sent ? r->head.status : 499, 1);
+	if (!r->head_sent)
+		return OPENAI_CLIENT_GONE;
+	/* Nobody should take what was sent for the whole, if he reads on. */
+	return finish_broken(r);
+}
+
 static enum openai_error
 finish_done(struct relay *r)
 {
@@ -434,12 +463,7 @@ finish(struct relay *r, enum upstream_end end)
 	case UPSTREAM_DONE:
 		return finish_done(r);
 	case UPSTREAM_STOPPED:
-		/* The client is gone; the upstream has worked all the same. */
-		if (r->kind == ERROR)
-			return finish_error(r);
-		settle(r, r->head_sent ? r->head.status : 499, 1);
-		http_cut(r->c->http);
-		return OPENAI_OK;
+		return finish_stopped(r);
 	case UPSTREAM_BROKEN:
 		if (r->kind == ERROR)
 			return finish_error(r);

@@ -173,12 +173,11 @@ answer(struct call *c)
 }
 
 static void
-begin(struct call *c, struct worker *w, struct http *http)
+begin(struct call *c, struct gate *g, struct http *http)
 {
 	unsigned char random[12];
 
-	*c = (struct call){ .gate = w->gate,
-		.upstream = w->upstream,
+	*c = (struct call){ .gate = g,
 		.http = http,
 		.route = &no_route,
 		.now = (int64_t)time(NULL),
@@ -192,12 +191,12 @@ begin(struct call *c, struct worker *w, struct http *http)
 }
 
 void
-serve(struct worker *w, struct http *http)
+serve(struct gate *g, struct http *http)
 {
 	enum openai_error error;
 	struct call call;
 
-	begin(&call, w, http);
+	begin(&call, g, http);
 	error = answer(&call);
 	if (error != OPENAI_OK)
 		answer_error(&call, error, 0);

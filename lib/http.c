@@ -331,9 +331,7 @@ http_gone(struct http *h)
 	if (h->fcgx == NULL)
 		return 0;
 	n = recv(h->fcgx->ipcFd, &peeked, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
-		h->failed = 1;
-	return h->failed;
+	return n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR);
 }
 
 void

@@ -73,6 +73,8 @@ static const struct error_row errors[OPENAI_ERROR__MAX] = {
 	[OPENAI_RATE_FAILED_AUTH] = { 429, "requests", NULL, LIMITED,
 	    "Too many wrong keys come from your address. Check the key and "
 	    "try again after the time in the Retry-After header." },
+	[OPENAI_CLIENT_GONE] = { 499, INVALID, NULL, NULL,
+	    "The connection was closed before the answer began." },
 	[OPENAI_UPSTREAM_AUTH] = { 502, "server_error", NULL, "upstream_auth",
 	    "The model server refused the organisation's key. Your own key is "
 	    "fine; tell your admin." },

@@ -69,4 +69,18 @@ void upstream_free(struct upstream *);
 enum upstream_end
 upstream_run(struct upstream *, const struct upstream_exchange *);
 
+/*
+ * Upstreams that threads share: the one given back last is taken next, so
+ * that few connections stay open and those are warm. Thread-safe.
+ */
+struct upstream_pool;
+
+/* Keeps 'keep' idle ones at most; borrows 'url'. NULL after logging. */
+struct upstream_pool *upstream_pool_new(const char *url, size_t keep);
+void upstream_pool_free(struct upstream_pool *); /* with all given back */
+
+/* NULL after logging, for lack of memory. */
+struct upstream *upstream_pool_take(struct upstream_pool *);
+void upstream_pool_give(struct upstream_pool *, struct upstream *);
+
 #endif
