@@ -434,7 +434,7 @@ finish_stopped(struct relay *r)
 	settle(r, r->head_sent ? r->head.status : 499, 1);
 	if (!r->head_sent)
 		return OPENAI_CLIENT_GONE;
-	/* Nobody should take what was sent for the whole, if he reads on. */
+	/* A client that closed one direction only may still read on. */
 	return finish_broken(r);
 }
 
