@@ -1,12 +1,10 @@
-// The stand-in upstream itself: each fault on demand, and its reports.
+// The stand-in upstream itself: each fault on demand.
 'use strict';
 
 const { after, before, beforeEach, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
-const crypto = require('node:crypto');
-const http = require('node:http');
-const { CHAT, FORM, SAYS, ask, chat, events, form, raw, rawChat, report, said,
-	start, stats, streamed, use, wait } = require('./standin-client.js');
+const { CHAT, FORM, SAYS, ask, chat, events, form, raw, rawChat, said, start,
+	stats, streamed, use, wait } = require('./lib/standin-client.js');
 
 let standin;
 before(async () => {
@@ -25,68 +23,7 @@ const took = async (promise) => {
 };
 const DONE = 'data: [DONE]';
 
-describe('requests as they may come', () => {
-	const body = JSON.stringify({ model: 'gpt-oss-120b',
-		messages: [{ role: 'user', content: 'ducks' }] });
-	const head = `POST ${CHAT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n`;
-
-	test('chunked bodies, cut anywhere, with extensions and trailers', async () => {
-		const chunks = body.match(/.{1,7}/g).map((piece) =>
-			`${piece.length.toString(16)};x=1\r\n${piece}\r\n`).join('');
-		const bytes = `${head}Transfer-Encoding: chunked\r\n\r\n` +
-			`${chunks}0\r\nX-Trailer: 1\r\n\r\n`;
-		for (let cut = 1; cut < bytes.length; cut += 7) {
-			const { text } = await raw([bytes.slice(0, cut), bytes.slice(cut)]);
-			assert.match(text, /You said: ducks/, `cut at ${cut}`);
-		}
-		const [last] = await report('n=1&body=1');
-		assert.equal(Buffer.from(last.body_base64, 'base64').toString(), body);
-	});
-
-	test('several on one connection, even ahead of the answer', async () => {
-		const one = rawChat('');
-		const last = rawChat('').replace('Host: x', 'Connection: close');
-		const { text, ended } = await raw([one + one + last]);
-		assert.equal(text.match(/HTTP\/1\.1 200/g).length, 3);
-		assert.equal(ended, 'FIN');
-		assert.deepEqual((await report('n=3')).map((request) =>
-			request.request_on_connection), [1, 2, 3]);
-	});
-
-	test('Expect: 100-continue, HTTP/1.0, and what is no request', async () => {
-		const { text } = await raw([`${head}Expect: 100-continue\r\n` +
-			`Content-Length: ${body.length}\r\n\r\n`], (socket, got) => {
-			if (got.endsWith('100 Continue\r\n\r\n'))
-				socket.write(body);
-		});
-		assert.match(text, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200/);
-		const old = await raw([rawChat('', { stream: true })
-			.replace('HTTP/1.1', 'HTTP/1.0')]);
-		assert.doesNotMatch(old.text, /chunked/);
-		assert.match(old.text, /\r\n\r\ndata: /);
-		for (const bytes of ['nonsense\r\n\r\n',
-			`POST ${CHAT} HTTP/1.1\r\nContent-Length: x\r\n\r\n`,
-			`${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`,
-			`${head}Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n`,
-			`GET / HTTP/1.1\r\nX: ${'x'.repeat(200000)}`])
-			assert.match((await raw([bytes])).text, /^HTTP\/1\.1 400/,
-				bytes.slice(0, 60));
-	});
-
-	test('a large upload is hashed whole', async () => {
-		const file = 'x'.repeat(30 << 20);
-		const upload = form({ model: 'whisper-large-v3' }, file);
-		const answer = await ask('POST', '/v1/audio/transcriptions', upload, FORM);
-		assert.match(answer.body, /31457280 bytes of audio/);
-		const [last] = await report('n=1&body=1');
-		assert.equal(last.body_length, upload.length);
-		assert.equal(last.body_sha256,
-			crypto.createHash('sha256').update(upload).digest('hex'));
-		assert.ok(!('body_base64' in last));
-	});
-});
-
-describe('faults of a whole answer', () => {
+describe('faults of a whole answer', { timeout: 30000 }, () => {
 	test('unknown faults and values are refused, never ignored', async () => {
 		for (const fault of ['dalay-head=1', 'rate=0', 'words=x', 'truncate=2',
 			'type=', 'error-body=jpeg, status=500'])
@@ -124,15 +61,10 @@ describe('faults of a whole answer', () => {
 	test('delays', async () => {
 		const [head, headMs] = await took(chat('delay-head=120'));
 		assert.ok(headMs >= 115 && head.status === 200);
-		let headAt = 0;
-		const begun = Date.now();
-		const { text } = await raw([rawChat('delay-body=150, no-length')],
-			(socket, got) => { headAt = headAt || Date.now(); void got; });
-		assert.match(text, /You said/);
-		assert.ok(Date.now() - headAt >= 120 && headAt - begun < 100);
+		const [body, bodyMs] = await took(chat('delay-body=120, no-length'));
+		assert.ok(bodyMs >= 115 && body.status === 200);
 		const [slow, slowMs] = await took(chat('slow-body=5, pause=30'));
-		assert.equal(slow.pieces.length, 5);
-		assert.ok(slowMs >= 115);
+		assert.ok(slowMs >= 115, `${slowMs} ms`);
 		assert.match(JSON.parse(slow.body).choices[0].message.content, /hello/);
 	});
 
@@ -189,8 +121,7 @@ describe('faults of a whole answer', () => {
 	});
 
 	test('split-utf8 sends halves of a character', async () => {
-		const answer = await chat('split-utf8=1');
-		assert.ok(answer.pieces.length > 5);
+		const answer = await chat('split-utf8=1, pause=15');
 		assert.ok(answer.pieces.some((piece) => (piece[0] & 0xc0) === 0x80));
 		assert.match(JSON.parse(answer.body).choices[0].message.content, /🐄🐖🐓🐟/);
 	});
@@ -224,11 +155,11 @@ describe('faults of a whole answer', () => {
 	});
 });
 
-describe('faults of a stream', () => {
+describe('faults of a stream', { timeout: 30000 }, () => {
 	test('rate, words and burst', async () => {
 		const [slow, ms] = await took(streamed('rate=50, words=10'));
 		assert.equal(events(slow.body).length, 13);
-		assert.ok(ms >= 220 && ms < 1500, `${ms} ms`);
+		assert.ok(ms >= 220, `${ms} ms`);
 		const burst = await raw([rawChat('burst=4, words=10', { stream: true })
 			.replace('Host: x', 'Connection: close')]);
 		assert.deepEqual(burst.text.split(/\r\n[0-9a-f]+\r\n/).slice(1)
@@ -299,8 +230,11 @@ describe('faults of a stream', () => {
 	});
 
 	test('split-utf8 cuts events within a character', async () => {
+		const { text } = await raw([rawChat('split-utf8=1', { stream: true })
+			.replace('Host: x', 'Connection: close')]);
+		const chunks = text.split(/\r\n[0-9a-f]+\r\n/).slice(1);
+		assert.ok(chunks.filter((chunk) => /^[\x80-\xbf]/.test(chunk)).length > 9);
 		const answer = await streamed('split-utf8=1');
-		assert.ok(answer.pieces.some((piece) => (piece[0] & 0xc0) === 0x80));
 		assert.match(said(events(answer.body)), /Zażółć gęślą jaźń, 牛さん, 🐄🐖🐓🐟/);
 	});
 
@@ -313,93 +247,5 @@ describe('faults of a stream', () => {
 		});
 		assert.equal(said(events(text.split('\r\n\r\n')[1])).length, 20000000);
 		assert.equal((await stats()).done, 1);
-	});
-});
-
-describe('reports', () => {
-	test('requests are reported as they came', async () => {
-		const body = '{"model": "gemma-3-27b", "messages": [{"content": "ö"}]}';
-		await ask('POST', `${CHAT}?a=b&c`, body, { 'X-Odd': '  1 2 ', 'x-odd2': '' });
-		const [last, ...more] = await report('n=1&body=1');
-		assert.equal(more.length, 0);
-		assert.deepEqual([last.method, last.path, last.query, last.state],
-			['POST', CHAT, 'a=b&c', 'done']);
-		assert.deepEqual(last.headers.slice(1, 3), [['X-Odd', '1 2'], ['x-odd2', '']]);
-		assert.equal(last.body_length, Buffer.byteLength(body));
-		assert.equal(last.body_sha256,
-			crypto.createHash('sha256').update(body).digest('hex'));
-		assert.equal(Buffer.from(last.body_base64, 'base64').toString(), body);
-		assert.ok(last.ms >= 0 && last.connection > 0);
-	});
-
-	test('the last thousand are kept, in order', async () => {
-		const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-		for (let i = 0; i < 1003; i++)
-			await ask('GET', `/v1/models?${i}`, undefined, {}, { agent });
-		agent.destroy();
-		const all = await report('');
-		assert.deepEqual(all.map((request) => Number(request.query)),
-			Array.from({ length: 1000 }, (_, i) => i + 3));
-		const counts = await stats();
-		assert.equal(counts.requests, 1003);
-		assert.equal(counts.done, 1003);
-		assert.equal(all[0].connection, all[999].connection);
-	});
-
-	test('clients that go are counted at once, whatever they waited for', async () => {
-		const stages = { 'delay-head=60000': /^$/, 'delay-body=60000': /\r\n\r\n$/,
-			'stall-after=2': /data:/, 'slow-body=100, pause=60000': /\{/ };
-		let aborted = 0;
-		for (const [faults, got] of Object.entries(stages)) {
-			const stream = faults.startsWith('stall');
-			let client;
-			const gone = raw([rawChat(faults, { stream })],
-				(socket, text) => { if (got.test(text)) socket.destroy(); },
-				(socket) => { client = socket; });
-			if (faults.startsWith('delay-head')) {
-				await wait('open=1');
-				client.destroy();
-			}
-			await gone;
-			await wait(`aborted=${++aborted}`);
-			assert.equal((await stats()).open, 0);
-			assert.equal((await report('n=1'))[0].state, 'aborted');
-		}
-		await raw([rawChat('').slice(0, -5)], undefined,
-			(socket) => wait('open=1').then(() => socket.destroy()));
-		await wait(`aborted=${++aborted}`);
-		let deaf;
-		const flood = raw([rawChat('huge=50000000', { stream: true })], undefined,
-			(socket) => { deaf = socket.pause(); });
-		await wait('open=1');
-		assert.equal((await report('n=1'))[0].state, 'open');
-		deaf.destroy();
-		await flood;
-		await wait(`aborted=${++aborted}`);
-	});
-
-	test('waiting is answered in time or with 504', async () => {
-		const vain = await ask('GET', '/standin/wait?requests=1&timeout=50');
-		assert.equal(vain.status, 504);
-		const two = ask('GET', '/standin/wait?requests=2&timeout=3000');
-		const open = ask('GET', '/standin/wait?open=2&timeout=3000');
-		const calls = [chat('delay-head=100'), chat('delay-head=100')];
-		assert.equal((await two).status, 200);
-		assert.equal(JSON.parse((await open).body).open, 2);
-		await Promise.all(calls);
-		await wait('done=2');
-		assert.equal((await ask('GET', '/standin/wait')).status, 400);
-	});
-
-	test('reset forgets calls that are still open', async () => {
-		const call = chat('delay-head=100');
-		await wait('open=1');
-		await ask('POST', '/standin/reset');
-		assert.equal((await stats()).open, 0);
-		assert.deepEqual(await report(''), []);
-		assert.equal((await call).status, 200);
-		assert.deepEqual({ ...(await stats()), connections: 0, connections_open: 0 },
-			{ requests: 0, open: 0, aborted: 0, done: 0, connections: 0,
-				connections_open: 0 });
 	});
 });

@@ -5,7 +5,7 @@
 const { after, before, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { CHAT, FORM, SAYS, ask, audio, chat, events, form, said, start, streamed,
-	use } = require('./standin-client.js');
+	use } = require('./lib/standin-client.js');
 
 let standin;
 before(async () => {
@@ -18,7 +18,7 @@ after(async () => {
 	assert.match(standin.stderr(), /not Privatemode/);
 });
 
-describe('endpoints', () => {
+describe('endpoints', { timeout: 30000 }, () => {
 	test('chat echoes the last message, announces itself and tells usage', async () => {
 		const answer = await chat('', { messages: [
 			{ role: 'system', content: 'be kind' },

@@ -11,7 +11,7 @@
 #include "lib/log.h"
 
 #define PART_MAX (1 << 20)
-#define SPLIT_US 3000 /* long enough for the halves to be read apart */
+#define SPLIT_MS 3 /* long enough for the halves to be read apart */
 #define RESET_US 20000 /* a reset may overtake bytes that are not read yet */
 #define TURNS_MAX 64 /* events before others have their turn */
 #define SLOW_PIECES 10
@@ -165,6 +165,17 @@ add_body(struct conn *c, const char *p, size_t n)
 		conn_add(c, "\r\n", 2);
 }
 
+/* Microseconds between two writes of what belongs together. */
+static int64_t
+part_pause(const struct fault *fault)
+{
+	int64_t pause = fault->slow_body > 0 ? SLOW_PAUSE_MS : SPLIT_MS;
+
+	if (fault->slow_body <= 0 && !fault->split_utf8)
+		return 0;
+	return (fault->pause >= 0 ? fault->pause : pause) * 1000;
+}
+
 /* What is left of a block to send now, at most 'end' bytes of it. */
 static size_t
 part_size(const struct call *call, const struct buf *block, size_t end)
@@ -217,13 +228,8 @@ step_whole(struct conn *c)
 	call->sent += n;
 	if (conn_flush(c) == -1)
 		return NO_STEP;
-	if (call->sent < end) {
-		if (fault->slow_body > 0)
-			return (fault->pause >= 0 ? fault->pause
-						  : SLOW_PAUSE_MS) *
-			    1000;
-		return fault->split_utf8 ? SPLIT_US : 0;
-	}
+	if (call->sent < end)
+		return part_pause(fault);
 	if (cut && c->out.len == 0)
 		return cut_whole(c);
 	if (!cut)
@@ -335,7 +341,7 @@ step_event(struct conn *c)
 	if (conn_flush(c) == -1)
 		return NO_STEP;
 	if (call->sent < call->block.len)
-		return call->answer.fault.split_utf8 ? SPLIT_US : 0;
+		return part_pause(&call->answer.fault);
 	return block_wait(call);
 }
 

@@ -8,7 +8,7 @@ const path = require('node:path');
 const { spawn } = require('node:child_process');
 
 const PROGRAM = process.env.STANDIN ||
-	path.join(__dirname, '../../build/tests/standin');
+	path.join(__dirname, '../../../build/tests/standin');
 const CHAT = '/v1/chat/completions';
 const SAYS = 'This is a stand-in, not a model. You said: ';
 
@@ -121,7 +121,7 @@ const report = async (query) =>
 	JSON.parse((await ask('GET', `/standin/requests?${query}`)).body);
 const stats = async () => JSON.parse((await ask('GET', '/standin/stats')).body);
 const wait = async (what) => {
-	const answer = await ask('GET', `/standin/wait?${what}&timeout=3000`);
+	const answer = await ask('GET', `/standin/wait?${what}&timeout=10000`);
 	if (answer.status !== 200)
 		throw new Error(`waited in vain for ${what}: ${answer.body}`);
 };
