@@ -662,8 +662,11 @@ require_value(const struct json_member *m, json_object *value, const char *doc)
 	if (m->type == JSON_STRING) {
 		s = json_object_get_string(value);
 		len = (size_t)json_object_get_string_len(value);
-		REQUIRE(
-		    m->truncated == (len >= m->size || strlen(s) != len), doc);
+		/* Where it put U+FFFD its length may be wrong as well. */
+		if (strstr(s, "\xef\xbf\xbd") == NULL)
+			REQUIRE(m->truncated ==
+				(len >= m->size || strlen(s) != len),
+			    doc);
 		if (!m->truncated && !has_pair_that_json_c_misreads(m->text))
 			REQUIRE(strcmp(s, m->text) == 0, doc);
 	}
