@@ -115,6 +115,14 @@ keys_load(const char *state_dir, const char *id, struct key *out);
 enum keys_result keys_save(const char *state_dir, const struct key *);
 
 /*
+ * Lets 'change' alter the settings of the key with that id, so that nobody
+ * else's change in between is lost, and leaves them in 'out'.
+ */
+enum keys_result keys_change(const char *state_dir, const char *id,
+    void (*change)(struct key *, const void *), const void *arg,
+    struct key *out);
+
+/*
  * A successor with the same settings, in one commit: the old key expires
  * 'grace_s' seconds from now (or earlier if it did already) and names it. If
  * the old key was to expire, the successor lives as long from now on as the

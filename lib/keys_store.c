@@ -192,6 +192,25 @@ keys_save(const char *state_dir, const struct key *key)
 	return finish(e, result);
 }
 
+enum keys_result
+keys_change(const char *state_dir, const char *id,
+    void (*change)(struct key *, const void *), const void *arg,
+    struct key *out)
+{
+	struct keys_edit *e = keys_edit(state_dir);
+	struct keys_record record;
+	enum keys_result result;
+
+	if (e == NULL)
+		return KEYS_ERROR;
+	if ((result = get_record(e, id, &record)) == KEYS_OK) {
+		change(&record.key, arg);
+		result = put_record(e, &record, &e->val);
+		*out = record.key;
+	}
+	return finish(e, result);
+}
+
 /* The old key's end: when the grace is over, or before if it is due then. */
 static void
 retire(struct key *old, const char *successor, int64_t end)

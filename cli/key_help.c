@@ -1,0 +1,87 @@
+/* What pmkey and its commands say to --help. */
+#include "cli/key_help.h"
+
+const char key_help[] =
+    "usage: pmkey COMMAND [OPTION]...\n"
+    "\n"
+    "  create   make a key and print it, once\n"
+    "  list     show all keys\n"
+    "  show     show one key's settings\n"
+    "  set      change a key's settings\n"
+    "  disable  stop a key from being used\n"
+    "  enable   let a disabled key be used again\n"
+    "  rotate   make a successor, and let the old key run out\n"
+    "  delete   remove a key for good\n"
+    "  import   add keys from a file\n"
+    "  export   print all keys' settings and hashes, never a key\n"
+    "\n"
+    "pmkey COMMAND --help tells the options of one. A change is in force for\n"
+    "the next request. The store is STATE_DIR/keys.gdbm.\n";
+
+#define SETTINGS                                                               \
+	"  --expires WHEN          90d from now (s, m, h, d, w), a day like\n" \
+	"                          2027-01-31, a time in UTC, or never\n"      \
+	"  --rate-limit N          requests a window; 0 is no limit\n"         \
+	"  --tokens-per-minute N   0 is no limit\n"                            \
+	"  --parallel N            requests at once; 0 is no limit\n"          \
+	"  --models A,B            the models it may use, or all\n"            \
+	"  --prompt-cache          let the upstream cache prompts, for this\n" \
+	"                          key alone\n"                                \
+	"  --no-prompt-cache       the default\n"
+
+#define AS_JSON "  --json                  print it for scripts\n"
+
+const char key_help_create[] =
+    "usage: pmkey create --label TEXT [OPTION]...\n"
+    "\n"
+    "Makes a key and prints it. It cannot be shown again: only its hash is\n"
+    "kept.\n"
+    "\n"
+    "  --label TEXT            whose it is, or what for\n" SETTINGS AS_JSON;
+
+const char key_help_list[] = "usage: pmkey list [--json]\n"
+			     "\n"
+			     "Shows all keys, the oldest first.\n"
+			     "\n" AS_JSON;
+
+const char key_help_show[] = "usage: pmkey show ID [--json]\n"
+			     "\n" AS_JSON;
+
+const char key_help_set[] =
+    "usage: pmkey set ID [OPTION]...\n"
+    "\n"
+    "Changes what is given and leaves the rest.\n"
+    "\n"
+    "  --label TEXT            whose it is, or what for\n" SETTINGS AS_JSON;
+
+const char key_help_disable[] = "usage: pmkey disable ID [--json]\n"
+				"\n" AS_JSON;
+
+const char key_help_enable[] = "usage: pmkey enable ID [--json]\n"
+			       "\n" AS_JSON;
+
+const char key_help_rotate[] =
+    "usage: pmkey rotate ID [--grace SPAN] [--json]\n"
+    "\n"
+    "Makes a key with the same settings and prints it, once. The old one can\n"
+    "be used until the grace is over.\n"
+    "\n"
+    "  --grace SPAN            24h by default; 0 ends the old key at once\n" AS_JSON;
+
+const char key_help_delete[] =
+    "usage: pmkey delete ID [--yes]\n"
+    "\n"
+    "  --yes                   do not ask; without a terminal it never does\n";
+
+const char key_help_import[] =
+    "usage: pmkey import FILE [--json]\n"
+    "\n"
+    "Adds the keys of an export, or of the predecessor's api_keys.json; - is\n"
+    "standard input. All rows are added, or none when one is wrong. Keys that\n"
+    "are there already are skipped.\n"
+    "\n" AS_JSON;
+
+const char key_help_export[] =
+    "usage: pmkey export\n"
+    "\n"
+    "Prints all keys' settings and hashes as JSON that import reads back.\n";

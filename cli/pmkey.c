@@ -1,0 +1,389 @@
+/* pmkey: makes, shows, changes and removes the keys of the gate. */
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/key_help.h"
+#include "cli/key_import.h"
+#include "cli/key_options.h"
+#include "cli/key_view.h"
+#include "lib/config.h"
+#include "lib/keys.h"
+#include "lib/log.h"
+#include "lib/secret.h"
+#include "lib/text.h"
+
+/* Options beside those of key_options.h. */
+enum {
+	JSON = 'j',
+	YES = 'y',
+	GRACE = 'g'
+};
+
+#define DEFAULT_GRACE 86400
+
+struct request {
+	struct config *config;
+	const char *state_dir; /* of the config */
+	struct key_options options; /* its 'now' is everybody's */
+	int json, yes;
+	int64_t grace_s;
+};
+
+static const struct option options[] = {
+	{ "label", required_argument, NULL, KEY_LABEL },
+	{ "expires", required_argument, NULL, KEY_EXPIRES },
+	{ "rate-limit", required_argument, NULL, KEY_RATE_LIMIT },
+	{ "tokens-per-minute", required_argument, NULL, KEY_TOKENS },
+	{ "parallel", required_argument, NULL, KEY_PARALLEL },
+	{ "models", required_argument, NULL, KEY_MODELS },
+	{ "prompt-cache", no_argument, NULL, KEY_CACHE },
+	{ "no-prompt-cache", no_argument, NULL, KEY_NO_CACHE },
+	{ "json", no_argument, NULL, JSON },
+	{ "yes", no_argument, NULL, YES },
+	{ "grace", required_argument, NULL, GRACE },
+	{ "help", no_argument, NULL, COMMAND_HELP },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const char *
+set_option(void *arg, int letter, const char *value)
+{
+	struct request *r = arg;
+
+	switch (letter) {
+	case JSON:
+		r->json = 1;
+		return NULL;
+	case YES:
+		r->yes = 1;
+		return NULL;
+	case GRACE:
+		if (text_to_i64(value, 0, 0, &r->grace_s) == 0 ||
+		    text_to_span(value, &r->grace_s) == 0)
+			return NULL;
+		return "not a span of time like 24h";
+	default:
+		return key_options_set(
+		    &r->options, (enum key_option)letter, value);
+	}
+}
+
+/* Says why there is no such key; the rest is logged where it happens. */
+static enum command_exit
+failed(enum keys_result result, const char *id)
+{
+	if (result == KEYS_UNKNOWN)
+		log_warnx("no such key: '%s'", id);
+	return COMMAND_FAILED;
+}
+
+static enum command_exit
+show_key(const struct request *r, const struct key *key)
+{
+	if (!r->json) {
+		key_view_print(key, r->options.now);
+		return COMMAND_DONE;
+	}
+	return key_view_print_json(key_view_object(key, r->options.now)) == 0
+	    ? COMMAND_DONE
+	    : COMMAND_FAILED;
+}
+
+/* A new key, the only time that it can be seen; wipes it. */
+static enum command_exit
+show_secret(const struct request *r, const struct key *key,
+    char secret[KEYS_SECRET_SIZE], const char *replaces)
+{
+	struct json_object *o;
+	int bad = 0;
+
+	if (!r->json) {
+		printf("%-15s %s\n", "Key:", secret);
+		key_view_print(key, r->options.now);
+		printf("\nThe key will not be shown again.\n");
+	} else if ((o = key_view_object(key, r->options.now)) == NULL ||
+	    key_view_add(o, "key", json_object_new_string(secret)) == -1 ||
+	    (replaces != NULL &&
+		key_view_add(o, "replaces", json_object_new_string(replaces)) ==
+		    -1)) {
+		json_object_put(o);
+		log_warnx(
+		    "'%s' is made, but cannot be shown: delete it", key->id);
+		bad = 1;
+	} else {
+		bad = key_view_print_json(o) == -1;
+	}
+	secret_wipe(secret, KEYS_SECRET_SIZE);
+	return bad ? COMMAND_FAILED : COMMAND_DONE;
+}
+
+static enum command_exit
+create(char **none, void *arg)
+{
+	struct request *r = arg;
+	char secret[KEYS_SECRET_SIZE];
+	struct key key = { 0 };
+
+	(void)none;
+	if (!key_options_given(&r->options, KEY_LABEL))
+		return command_misused("missing: --label");
+	key_options_apply(&key, &r->options);
+	if (keys_create(r->state_dir, &key, r->options.now, secret) != KEYS_OK)
+		return COMMAND_FAILED;
+	return show_secret(r, &key, secret, NULL);
+}
+
+struct listing {
+	struct json_object *array; /* NULL: a table */
+	struct table table;
+	int64_t now;
+	int n;
+};
+
+static int
+add_to_list(const struct key *key, const unsigned char hash[32], void *arg)
+{
+	struct listing *l = arg;
+	struct json_object *o;
+
+	(void)hash;
+	l->n++;
+	if (l->array == NULL) {
+		key_view_row(&l->table, key, l->now);
+		return 0;
+	}
+	o = key_view_object(key, l->now);
+	if (o != NULL && json_object_array_add(l->array, o) == 0)
+		return 0;
+	json_object_put(o);
+	log_warnx("out of memory");
+	return 1;
+}
+
+static enum command_exit
+list_json(const struct request *r)
+{
+	struct listing l = { .array = json_object_new_array(),
+		.now = r->options.now };
+	int bad;
+
+	if (l.array == NULL) {
+		log_warnx("out of memory");
+		return COMMAND_FAILED;
+	}
+	bad = keys_each(r->state_dir, add_to_list, &l) != 0;
+	bad |= key_view_print_json(l.array) == -1;
+	return bad ? COMMAND_FAILED : COMMAND_DONE;
+}
+
+static enum command_exit
+list(char **none, void *arg)
+{
+	const struct request *r = arg;
+	struct listing l = { .table = TABLE(key_view_heads),
+		.now = r->options.now };
+	int bad;
+
+	(void)none;
+	if (r->json)
+		return list_json(r);
+	bad = keys_each(r->state_dir, add_to_list, &l) != 0;
+	if (l.n == 0 && !bad)
+		puts("There are no keys yet.");
+	else if (table_print(&l.table) == -1) {
+		log_warnx("out of memory");
+		bad = 1;
+	}
+	return bad ? COMMAND_FAILED : COMMAND_DONE;
+}
+
+static enum command_exit
+show(char **operands, void *arg)
+{
+	const struct request *r = arg;
+	const char *id = operands[0];
+	enum keys_result result;
+	struct key key;
+
+	result = keys_load(r->state_dir, id, &key);
+	return result == KEYS_OK ? show_key(r, &key) : failed(result, id);
+}
+
+static enum command_exit
+change(const struct request *r, const char *id,
+    void (*how)(struct key *, const void *), const void *what)
+{
+	enum keys_result result;
+	struct key key;
+
+	result = keys_change(r->state_dir, id, how, what, &key);
+	return result == KEYS_OK ? show_key(r, &key) : failed(result, id);
+}
+
+static enum command_exit
+set(char **operands, void *arg)
+{
+	const struct request *r = arg;
+	const char *id = operands[0];
+
+	if (!key_options_any(&r->options))
+		return command_misused("nothing to change is given");
+	return change(r, id, key_options_apply, &r->options);
+}
+
+static void
+set_disabled(struct key *key, const void *disabled)
+{
+	key->disabled = *(const int *)disabled;
+}
+
+static enum command_exit
+disable(char **operands, void *arg)
+{
+	return change(arg, operands[0], set_disabled, &(int){ 1 });
+}
+
+static enum command_exit
+enable(char **operands, void *arg)
+{
+	return change(arg, operands[0], set_disabled, &(int){ 0 });
+}
+
+static enum command_exit
+rotate(char **operands, void *arg)
+{
+	const struct request *r = arg;
+	const char *id = operands[0];
+	char secret[KEYS_SECRET_SIZE];
+	enum keys_result result;
+	struct key key;
+
+	result = keys_rotate(
+	    r->state_dir, id, r->options.now, r->grace_s, &key, secret);
+	if (result != KEYS_OK)
+		return failed(result, id);
+	return show_secret(r, &key, secret, id);
+}
+
+/* Only a person at a terminal is asked; 1 for yes. */
+static int
+confirmed(const struct request *r, const struct key *key)
+{
+	char answer[16] = "";
+
+	if (r->yes || !isatty(STDIN_FILENO))
+		return 1;
+	fprintf(
+	    stderr, "Delete '%s' (%s) for good? [y/N] ", key->id, key->label);
+	return fgets(answer, sizeof(answer), stdin) != NULL &&
+	    (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0);
+}
+
+static enum command_exit
+delete_key(char **operands, void *arg)
+{
+	const struct request *r = arg;
+	const char *id = operands[0];
+	struct key key = { 0 };
+	enum keys_result result = keys_load(r->state_dir, id, &key);
+
+	/* A damaged record can be deleted as well. */
+	if (result == KEYS_UNKNOWN)
+		return failed(result, id);
+	if (result != KEYS_OK)
+		snprintf(key.id, sizeof(key.id), "%s", id);
+	if (!confirmed(r, &key))
+		return COMMAND_FAILED;
+	result = keys_delete(r->state_dir, id);
+	return result == KEYS_OK ? COMMAND_DONE : failed(result, id);
+}
+
+static void
+print_summary(struct json_object *summary)
+{
+	struct json_object *imported, *skipped, *id;
+
+	if (!json_object_object_get_ex(summary, "imported", &imported) ||
+	    !json_object_object_get_ex(summary, "skipped", &skipped))
+		return;
+	for (size_t i = 0; i < json_object_array_length(skipped); i++)
+		if (json_object_object_get_ex(
+			json_object_array_get_idx(skipped, i), "key_id", &id))
+			printf("skipped, because it exists: %s\n",
+			    json_object_get_string(id));
+	printf("imported: %" PRId64 ", skipped: %zu\n",
+	    json_object_get_int64(imported), json_object_array_length(skipped));
+}
+
+static enum command_exit
+import(char **operands, void *arg)
+{
+	const struct request *r = arg;
+	struct json_object *summary =
+	    key_import(r->state_dir, operands[0], r->options.now);
+
+	if (summary == NULL)
+		return COMMAND_FAILED;
+	if (r->json)
+		return key_view_print_json(summary) == 0 ? COMMAND_DONE
+							 : COMMAND_FAILED;
+	print_summary(summary);
+	json_object_put(summary);
+	return COMMAND_DONE;
+}
+
+static enum command_exit export(char **none, void *arg) {
+	const struct request *r = arg;
+	    struct json_object *all = key_export(r->state_dir, r->options.now);
+
+	    (void)none; if (all == NULL) return COMMAND_FAILED;
+	    return key_view_print_json(all) == 0 ? COMMAND_DONE
+						 : COMMAND_FAILED;
+}
+
+static const struct command commands[] = {
+	{ "create", key_help_create, "j" KEY_OPTIONS_TAKEN, { NULL }, create },
+	{ "list", key_help_list, "j", { NULL }, list },
+	{ "show", key_help_show, "j", { "ID" }, show },
+	{ "set", key_help_set, "j" KEY_OPTIONS_TAKEN, { "ID" }, set },
+	{ "disable", key_help_disable, "j", { "ID" }, disable },
+	{ "enable", key_help_enable, "j", { "ID" }, enable },
+	{ "rotate", key_help_rotate, "jg", { "ID" }, rotate },
+	{ "delete", key_help_delete, "y", { "ID" }, delete_key },
+	{ "import", key_help_import, "j", { "FILE" }, import },
+	{ "export", key_help_export, "j", { NULL }, export },
+};
+
+static int
+prepare(void *arg)
+{
+	struct request *r = arg;
+
+	if ((r->config = config_load()) == NULL)
+		return -1;
+	r->state_dir = config_text(r->config, CONFIG_STATE_DIR);
+	return 0;
+}
+
+static const struct program program = { "pmkey", key_help, commands,
+	sizeof(commands) / sizeof(commands[0]), options, prepare, set_option };
+
+int
+main(int argc, char **argv)
+{
+	struct request r = { .grace_s = DEFAULT_GRACE };
+	int code;
+
+	/* Freed memory is overwritten: json-c handles keys here. */
+	(void)mallopt(M_PERTURB, 0x5a);
+	r.options.now = time(NULL);
+	code = command_main(&program, argc, argv, &r);
+	config_free(r.config);
+	return code;
+}
