@@ -62,8 +62,10 @@ struct usage_total {
 };
 
 /*
- * Rolls every closed hour's journal into usage.gdbm. Returns the number of
- * hours rolled, or -1 after logging.
+ * Rolls every closed hour's journal into usage.gdbm, and anew when a line came
+ * late; an hour is closed two minutes after its end. Journals stay. Returns
+ * the number of hours rolled, or -1 after logging; one hour that cannot be
+ * read keeps no other from being rolled.
  */
 int64_t usage_rollup(const char *state_dir, int64_t now);
 

@@ -236,6 +236,7 @@ START_TEST(lines_over_any_length_are_one_malformed_line)
 	static char junk[300000];
 	static const size_t lengths[] = { 638, 639, 640, 641, 65534, 65535,
 		65536, 65537, 131071, 131072, 200000 };
+	int len;
 
 	memset(junk, '1', sizeof(junk));
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
@@ -245,9 +246,16 @@ START_TEST(lines_over_any_length_are_one_malformed_line)
 		    "2026112218", "\n" GOOD "\n", sizeof("\n" GOOD "\n") - 1);
 		assert_counts((int64_t)i + 1, (int64_t)i + 1);
 	}
-	/* Without an end. */
-	put_raw("2026112218", junk, sizeof(junk));
+	/* One that would be right but for its length. */
+	len = snprintf(junk, sizeof(junk),
+	    "\n1\tk\tm\te\t2\t%0620d\t1\t0\t11\t0\t0\t5\t1\t0\t.\n", 1);
+	put_raw("2026112218", junk, (size_t)len);
 	assert_counts(11, 12);
+	/* Without an end. */
+	put_raw("2026112218", junk + 1, (size_t)len - 3);
+	memset(junk, '1', sizeof(junk));
+	put_raw("2026112218", junk, sizeof(junk));
+	assert_counts(11, 13);
 }
 END_TEST
 
