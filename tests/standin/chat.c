@@ -92,12 +92,17 @@ tool_words(struct reply *reply, struct json_object *schema)
 {
 	struct json_object *properties = get(schema, "properties");
 	struct json_object *arguments = json_object_new_object();
+	struct json_object_iterator it, end;
 	struct buf text = BUF(1 << 20);
 	int rc;
 
 	if (json_object_is_type(properties, json_type_object)) {
-		json_object_object_foreach(properties, name, property)
-		    put_json(arguments, name, example(property));
+		it = json_object_iter_begin(properties);
+		end = json_object_iter_end(properties);
+		for (; !json_object_iter_equal(&it, &end);
+		     json_object_iter_next(&it))
+			put_json(arguments, json_object_iter_peek_name(&it),
+			    example(json_object_iter_peek_value(&it)));
 	}
 	rc = json_add(&text, arguments);
 	if (rc == 0)

@@ -56,11 +56,11 @@ struct http_body {
 void http_body_init(struct http_body *, const struct http_head *);
 
 /*
- * Appends the body's bytes of this piece to 'body'; returns how many bytes of
+ * Appends the body's bytes of this piece to 'out'; returns how many bytes of
  * the piece belong to this request, or -1 when it is malformed or too long.
  */
 ssize_t
-http_body_feed(struct http_body *, const char *, size_t n, struct buf *body);
+http_body_feed(struct http_body *, const char *, size_t n, struct buf *out);
 
 /* The value of name=... in a query string; 0, or -1 when it is not there. */
 int http_query(struct view query, const char *name, struct view *value);
