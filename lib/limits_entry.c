@@ -65,23 +65,23 @@ limits_entry_held(const struct limits_entry *e, int64_t now_ms)
 }
 
 /*
- * Threads read the clock before they queue for the lock, so the last one in
- * may be a moment ahead of 'now'. More than a window ahead is damage: moved
- * back, it neither locks out for ever nor is it forgotten.
+ * Threads read the clock before they queue for the lock, so another may have
+ * been here with a later time; a thread can even be stopped for longer than a
+ * window in between. Time in an entry goes on from there. More than a day
+ * ahead is damage: what is in there then counts from now on, neither for ever
+ * nor not at all.
  */
 static int64_t
-time_for(
-    struct limits_entry *e, uint32_t pairs, int64_t window_ms, int64_t now_ms)
+time_for(struct limits_entry *e, uint32_t pairs, int64_t now_ms)
 {
-	int64_t ahead = e->last_ms - now_ms;
 	uint32_t i;
 
-	if (e->first == e->next || ahead <= 0)
+	if (e->last_ms <= now_ms)
 		return now_ms;
-	if (ahead <= window_ms)
+	if (e->last_ms - now_ms <= LIMITS_WINDOW_MAX_MS)
 		return e->last_ms;
 	for (i = e->first; i != e->next; i++)
-		pair_of(e, pairs, i)->at -= (uint32_t)ahead;
+		pair_of(e, pairs, i)->at = (uint32_t)now_ms;
 	e->last_ms = now_ms;
 	return now_ms;
 }
@@ -95,11 +95,13 @@ limits_entry_refresh(
 
 	if (e->next - e->first > pairs || e->last_ms < 0)
 		limits_entry_repair(e, pairs);
-	at_ms = time_for(e, pairs, window_ms, now_ms);
+	at_ms = time_for(e, pairs, now_ms);
 	e->window_ms = (uint32_t)window_ms;
 	/* Also keeps what is weeks old from looking new as its time wraps. */
 	if (at_ms - e->last_ms >= window_ms)
 		e->first = e->next;
+	/* What is dropped now would still count for somebody before now. */
+	e->last_ms = at_ms;
 	while (e->first != e->next) {
 		p = pair_of(e, pairs, e->first);
 		if (age(at_ms, p->at) < window_ms)
@@ -145,13 +147,33 @@ limits_entry_reset(const struct limits_entry *e, uint32_t pairs, int64_t at_ms)
 	return 0;
 }
 
-/* The part of a window that a time lies in; there are fewer than pairs. */
+/*
+ * Which part of a window a pair's time lies in, seen from 'at_ms'. A window
+ * touches no more parts than there are pairs.
+ */
 static int64_t
-part_of(const struct limits_entry *e, uint32_t pairs, int64_t at_ms)
+part_of(
+    const struct limits_entry *e, uint32_t pairs, int64_t at_ms, uint32_t at)
 {
 	int64_t parts = (int64_t)pairs - 1;
 
-	return at_ms / ((e->window_ms + parts - 1) / parts);
+	return (at_ms - age(at_ms, at)) / ((e->window_ms + parts - 1) / parts);
+}
+
+/* Of one time with the newest pair, or when it is tight, of one part. */
+static int
+joins_newest(const struct limits_entry *e, uint32_t pairs, int64_t at_ms)
+{
+	uint32_t newest;
+
+	if (e->first == e->next)
+		return 0;
+	newest = const_pair_of(e, pairs, e->next - 1)->at;
+	if (newest == (uint32_t)at_ms)
+		return 1;
+	return e->next - e->first == pairs &&
+	    part_of(e, pairs, at_ms, newest) ==
+	    part_of(e, pairs, at_ms, (uint32_t)at_ms);
 }
 
 static void
@@ -166,7 +188,7 @@ add(struct limits_entry *e, struct limits_pair *p, int64_t cost)
 
 /* Makes one pair of each part, and none of what was given back wholly. */
 static void
-compact(struct limits_entry *e, uint32_t pairs)
+compact(struct limits_entry *e, uint32_t pairs, int64_t at_ms)
 {
 	uint32_t to = e->first, from;
 	int64_t part, last_part = -1;
@@ -176,7 +198,7 @@ compact(struct limits_entry *e, uint32_t pairs)
 		p = *pair_of(e, pairs, from);
 		if (p.count == 0)
 			continue;
-		part = part_of(e, pairs, e->last_ms - age(e->last_ms, p.at));
+		part = part_of(e, pairs, at_ms, p.at);
 		if (to != e->first && part == last_part) {
 			e->sum -= p.count;
 			pair_of(e, pairs, to - 1)->at = p.at;
@@ -194,26 +216,20 @@ void
 limits_entry_charge(
     struct limits_entry *e, uint32_t pairs, int64_t cost, int64_t at_ms)
 {
-	int full, merge = 0;
 	struct limits_pair *p;
+	int merge;
 
 	if (cost <= 0)
 		return;
-	full = e->next - e->first == pairs;
-	if (e->first != e->next)
-		merge = at_ms == e->last_ms ||
-		    (full &&
-			part_of(e, pairs, at_ms) ==
-			    part_of(e, pairs, e->last_ms));
-	if (full && !merge) {
-		compact(e, pairs);
+	merge = joins_newest(e, pairs, at_ms);
+	if (!merge && e->next - e->first == pairs) {
+		compact(e, pairs, at_ms);
 		merge = e->next - e->first == pairs;
 	}
 	p = pair_of(e, pairs, merge ? e->next - 1 : e->next);
 	if (!merge)
 		p->count = 0;
 	p->at = (uint32_t)at_ms;
-	e->last_ms = at_ms;
 	add(e, p, cost);
 	atomic_signal_fence(memory_order_seq_cst);
 	if (!merge)

@@ -59,7 +59,7 @@ struct limits_pair {
  * admission that nobody got; 'sum' is derived again when a lock's owner died.
  */
 struct limits_entry {
-	int64_t last_ms; /* the newest pair's time in full */
+	int64_t last_ms; /* the latest time it was used */
 	int64_t born_ms; /* when 'who' got this entry */
 	int64_t held_ms; /* refuses until then: not to be evicted */
 	int64_t sum; /* of all pairs */
