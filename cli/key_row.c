@@ -112,8 +112,8 @@ read_models(struct json_object *from, struct key *key)
 		    read_text(name, list + len, sizeof(list) - len) == -1)
 			return -1;
 		n = strlen(list + len);
-		/* One name must not become two, or all. */
-		if (memchr(list + len, ',', n) != NULL ||
+		/* One name must not become two, or none, or all. */
+		if (n == 0 || memchr(list + len, ',', n) != NULL ||
 		    strcmp(list + len, "all") == 0)
 			return -1;
 		len += n;

@@ -178,7 +178,11 @@ list_json(const struct request *r)
 		return COMMAND_FAILED;
 	}
 	bad = keys_each(r->state_dir, add_to_list, &l) != 0;
-	bad |= key_view_print_json(l.array) == -1;
+	/* Nothing rather than an empty list of a store that is not read. */
+	if (bad && l.n == 0)
+		json_object_put(l.array);
+	else
+		bad |= key_view_print_json(l.array) == -1;
 	return bad ? COMMAND_FAILED : COMMAND_DONE;
 }
 
@@ -196,7 +200,7 @@ list(char **none, void *arg)
 	bad = keys_each(r->state_dir, add_to_list, &l) != 0;
 	if (l.n == 0 && !bad)
 		puts("There are no keys yet.");
-	else if (table_print(&l.table) == -1) {
+	else if (l.n > 0 && table_print(&l.table) == -1) {
 		log_warnx("out of memory");
 		bad = 1;
 	}
