@@ -191,7 +191,7 @@ openai_error_body(struct buf *b, enum openai_error error,
 
 	if (status == 0)
 		status = row.status;
-	else if (status < 500)
+	else if (error == OPENAI_UPSTREAM_ERROR && status < 500)
 		row.type = INVALID;
 	bad = top == NULL ||
 	    (dialect == ANTHROPIC_DIALECT
