@@ -205,8 +205,6 @@ open_level(struct json_skim *s, enum json_kind type, uint32_t below)
 		s->state = BAD;
 		return;
 	}
-	if (type == JSON_ARRAY)
-		below = 0;
 	*bits =
 	    (unsigned char)(type == JSON_OBJECT ? *bits | bit : *bits & ~bit);
 	if (s->depth <= JSON_LEVELS_MAX) {

@@ -185,11 +185,7 @@ is_error(const struct meter *m)
 	    is_type(m, "error");
 }
 
-/*
- * Can the document still turn out to hold nothing but usage? Names given
- * twice could make a "no" a "yes" again, so they are a "no" for good: the
- * answer must not depend on how much of the document is there to see.
- */
+/* Can the document, as far as it is known, hold nothing but usage? */
 static int
 may_be_usage_only(const struct meter *m)
 {
@@ -198,12 +194,16 @@ may_be_usage_only(const struct meter *m)
 	enum json_kind document = m->members[DOCUMENT].type;
 
 	return (document == JSON_ABSENT || document == JSON_OBJECT) &&
-	    choices->count <= 1 && usage->count <= 1 && !choices->nonempty &&
+	    !choices->nonempty &&
 	    (choices->count == 0 || choices->type == JSON_ARRAY) &&
 	    (usage->count == 0 || usage->type == JSON_OBJECT) &&
 	    m->members[ERROR].count == 0;
 }
 
+/*
+ * A name given twice could make a "no" a "yes" again after the event began to
+ * pass, so whatever is given twice is a "no".
+ */
 static int
 is_usage_only(const struct meter *m)
 {

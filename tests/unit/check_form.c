@@ -142,7 +142,8 @@ static const struct {
 	{ "empty data", "--B\r\n" X "\r\n--B--", "[x=]end" },
 	{ "data that is a line end", "--B\r\n" X "\r\n\r\n--B--",
 	    "[x=\r\n]end" },
-	{ "no data line at all", "--B\r\n" X "--B--", "malformed" },
+	{ "no data line at all", "--B\r\n" X "--B\r\n" X "1\r\n--B--",
+	    "malformed" },
 	{ "the boundary inside a line of data",
 	    "--B\r\n" X "a--B\r\n--C\r\n--\r\nB\r\n--B--",
 	    "[x=a--B\r\n--C\r\n--\r\nB]end" },
@@ -198,6 +199,10 @@ static const struct {
 	    "malformed" },
 	{ "two dispositions",
 	    "--B\r\n" FIELD("x") FIELD("model") "\r\n1\r\n--B--", "malformed" },
+	{ "a second disposition without a name",
+	    "--B\r\n" FIELD(
+		"x") "Content-Disposition: form-data; filename=y\r\n\r\n1\r\n--B--",
+	    "malformed" },
 	{ "an encoded name",
 	    "--B\r\nContent-Disposition: form-data; name=\"x\"; "
 	    "name*=utf-8''model\r\n\r\n1\r\n--B--",
@@ -232,9 +237,9 @@ static const struct {
 	{ "a space before the colon",
 	    "--B\r\nX-A : b\r\n" FIELD("x") "\r\n1\r\n--B--", "malformed" },
 	{ "a bare LF in a header",
-	    "--B\r\nX-A: b\n" FIELD("x") "\r\n1\r\n--B--", "malformed" },
+	    "--B\r\n" FIELD("x") "X-A: b\nc\r\n\r\n1\r\n--B--", "malformed" },
 	{ "a bare CR in a header",
-	    "--B\r\nX-A: b\r" FIELD("x") "\r\n1\r\n--B--", "malformed" },
+	    "--B\r\n" FIELD("x") "X-A: b\rc\r\n\r\n1\r\n--B--", "malformed" },
 	{ "data as it is",
 	    "--B\r\n" FIELD("x") "Content-Transfer-Encoding: Binary \r\n\r\n1"
 				 "\r\n--B--",

@@ -33,6 +33,8 @@ static const struct {
 	    0, 0 },
 	{ "a NUL does not end a name", "{\"model\\u0000\":1}", "model",
 	    JSON_ABSENT, "", 0, 0 },
+	{ "not even where the path goes on with one", "{\"model\\u0000\":1}",
+	    "model\0", JSON_ABSENT, "", 0, 0 },
 	{ "a NUL in a value makes it unusable", "{\"model\":\"m\\u0000x\"}",
 	    "model", JSON_STRING, NULL, 1, 0 },
 	{ "a dot in a name is no step down", "{\"usage.total_tokens\":1}",
@@ -43,6 +45,8 @@ static const struct {
 	    "usage.total_tokens", JSON_NUMBER, "12", 1, 0 },
 	{ "four steps down", "{\"a\":{\"b\":{\"c\":{\"d\":[]}}}}", "a.b.c.d",
 	    JSON_ARRAY, "", 1, 0 },
+	{ "four steps down, not empty", "{\"a\":{\"b\":{\"c\":{\"d\":[1]}}}}",
+	    "a.b.c.d", JSON_ARRAY, "", 1, 1 },
 	{ "one step too deep", "{\"x\":{\"model\":1}}", "model", JSON_ABSENT,
 	    "", 0, 0 },
 	{ "not inside an array", "{\"usage\":[{\"total_tokens\":1}]}",
@@ -83,6 +87,13 @@ static const struct {
 	    "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 1, 0 },
 	{ "a low surrogate alone", "{\"a\":\"\\udc00\"}", "a", JSON_STRING,
 	    "\xef\xbf\xbd", 1, 0 },
+	{ "the last low surrogate alone", "{\"a\":\"\\udfff\"}", "a",
+	    JSON_STRING, "\xef\xbf\xbd", 1, 0 },
+	{ "the first and the last pair",
+	    "{\"a\":\"\\ud800\\udc00\\udbff\\udfff\"}", "a", JSON_STRING,
+	    "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", 1, 0 },
+	{ "what is next to surrogates", "{\"a\":\"\\ud7ff\\ue000\"}", "a",
+	    JSON_STRING, "\xed\x9f\xbf\xee\x80\x80", 1, 0 },
 	{ "a high surrogate at the end", "{\"a\":\"\\ud800\"}", "a",
 	    JSON_STRING, "\xef\xbf\xbd", 1, 0 },
 	{ "a high surrogate before text", "{\"a\":\"\\ud800x\\n\"}", "a",
@@ -281,7 +292,7 @@ START_TEST(again_forgets)
 	struct json_skim s;
 
 	json_skim_init(&s, &m, 1);
-	ck_assert_int_eq(json_skim_feed(&s, "{\"a\":{\"b\":\"\\ud800", 16), 0);
+	ck_assert_int_eq(json_skim_feed(&s, "{\"a\":{\"b\":\"\\ud800", 17), 0);
 	json_skim_again(&s);
 	ck_assert_int_eq(m.type, JSON_ABSENT);
 	ck_assert_str_eq(text, "");

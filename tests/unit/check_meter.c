@@ -43,11 +43,12 @@ static void
 relay(struct outcome *o, const char *p, size_t n)
 {
 	enum meter_verdict verdict;
-	size_t used;
+	size_t used, given;
 
 	for (; n > 0; p += used, n -= used) {
-		used = meter_step(&o->meter, p, n, &verdict);
-		MUST(used >= 1 && used <= n);
+		given = below(2) == 0 ? n : 1 + below((unsigned)n);
+		used = meter_step(&o->meter, p, given, &verdict);
+		MUST(used >= 1 && used <= given);
 		if (verdict == METER_DROP) {
 			buf_reset(&o->held);
 			continue;
@@ -206,6 +207,10 @@ static const struct stream {
 	    CHUNK("a", "," USAGE("9", "1", "10")) "\n\n" CHUNK("b",
 		",\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}") "\n\n",
 	    NULL, "", 2, 0, 0, "gpt-oss-120b", { 9, 2, 0, 11, 0, 1 } },
+	{ "nor do its other tokens",
+	    CHUNK("a", "," USAGE("9", "1", "10")) "\n\n" CHUNK(
+		"b", ",\"usage\":{\"completion_tokens\":2}") "\n\n",
+	    NULL, "", 2, 0, 0, "gpt-oss-120b", { 0, 2, 0, 2, 0, 1 } },
 	{ "no usage anywhere", CHUNK("a", "") "\n\n" DONE, NULL, DONE, 1, 1, 0,
 	    "gpt-oss-120b", { 0 } },
 	{ "usage before choices",
@@ -225,6 +230,10 @@ static const struct stream {
 	    { 1, 2, 4, 3, 0, 1 } },
 	{ "choices given twice pass",
 	    "data: {\"choices\":[1],\"choices\":[]," USAGE(
+		"1", "2", "3") "}\n\n",
+	    NULL, "", 1, 0, 0, "", { 1, 2, 4, 3, 0, 1 } },
+	{ "usage given twice passes",
+	    "data: {\"choices\":[],\"usage\":null," USAGE(
 		"1", "2", "3") "}\n\n",
 	    NULL, "", 1, 0, 0, "", { 1, 2, 4, 3, 0, 1 } },
 	{ "an error beside usage passes",
@@ -309,7 +318,8 @@ static const struct stream {
 	    "data: {\"type\":\"message_stop\"}\n\n", NULL, "\n", 0, 1, 0, "",
 	    { 0 } },
 	{ "an event message_stop without data is none",
-	    "event: message_stop\n\n" DONE, NULL, DONE, 0, 1, 0, "", { 0 } },
+	    "event: message_stop\n\n" CHUNK("a", "") "\n\n" DONE, NULL, DONE, 1,
+	    1, 0, "gpt-oss-120b", { 0 } },
 	{ "a transcription's tokens",
 	    "data: {\"type\":\"transcript.text.done\",\"text\":\"hi\","
 	    "\"usage\":{\"type\":\"tokens\",\"input_tokens\":14,"
@@ -418,6 +428,26 @@ START_TEST(content_is_not_held)
 	ck_assert_uint_eq(meter_step(&m, stream, sizeof(stream) - 1, &verdict),
 	    sizeof(stream) - 1);
 	ck_assert_int_eq(verdict, METER_PASS);
+}
+END_TEST
+
+/* A line that turned out not to be the last is not held for the next one. */
+START_TEST(lines_are_not_held)
+{
+	static const char stream[] = "data: [DON\nevent: message_sto\nid: 1\n"
+				     "data\r: c\n\n\n: c\r\rdata: [DONE\n";
+	enum meter_verdict verdict;
+	struct meter m;
+	size_t at;
+
+	meter_init(&m, METER_EVENTS, 0);
+	for (at = 0; at < sizeof(stream) - 1; at++) {
+		ck_assert_uint_eq(meter_step(&m, stream + at, 1, &verdict), 1);
+		if (stream[at] == '\n' || stream[at] == '\r')
+			ck_assert_int_eq(verdict, METER_PASS);
+		if (stream[at] == '[')
+			ck_assert_int_eq(verdict, METER_HOLD);
+	}
 }
 END_TEST
 
@@ -650,6 +680,7 @@ main(void)
 	tcase_add_loop_test(
 	    tests, last_comes_before_the_end_shows, 0, COUNT(streams));
 	tcase_add_test(tests, content_is_not_held);
+	tcase_add_test(tests, lines_are_not_held);
 	tcase_add_test(tests, passes_once_decided);
 	tcase_add_test(tests, reads_usage_behind_a_long_line);
 	tcase_add_test(tests, holds_no_more_than_the_bound);
