@@ -75,10 +75,7 @@ secret_base64url(char *dst, const unsigned char *src, size_t n)
 	return dst;
 }
 
-/*
- * A regular file that nobody else may read; anything else at its place is
- * somebody's mistake or somebody's trap, and must not be waited on either.
- */
+/* A regular file that nobody else may read; anything else is a mistake. */
 static int
 is_private_file(int fd, const char *path)
 {
