@@ -57,14 +57,21 @@ put_switch(struct buf *out, const char *name, int on)
 	    out, "var.%s = \"%s\"\n", name, on ? "enable" : "disable");
 }
 
-/* The folder above the one this program is in: bin/, fcgi/ and so on. */
+/*
+ * The folder that holds bin/, fcgi/ and so on: where this program itself is,
+ * unless told otherwise.
+ */
 static int
 put_program_folder(struct buf *out)
 {
+	const char *given = getenv("PMPROXY_BIN");
 	char path[PATH_MAX], *slash;
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	ssize_t n;
 	int i;
 
+	if (given != NULL && *given != '\0')
+		return put_path(out, "programs", "PMPROXY_BIN", given);
+	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 	if (n == -1) {
 		log_warn("cannot find the program's own folder");
 		return -1;
@@ -93,6 +100,16 @@ put_share_folder(struct buf *out)
 	len = strlen(path);
 	memcpy(path + len, "/share", sizeof("/share"));
 	return put_path(out, "share", "the folder of lighttpd.conf", path);
+}
+
+/* On unless PMPROXY_HTTP2 is "off". */
+static int
+put_http2(struct buf *out)
+{
+	const char *given = getenv("PMPROXY_HTTP2");
+
+	return put_switch(
+	    out, "http2", given == NULL || strcmp(given, "off") != 0);
 }
 
 /* All IPv4 addresses of this host unless told otherwise. */
@@ -148,7 +165,7 @@ put_all(struct buf *out, const struct config *config)
 	    /* lighttpd counts KiB; the responder knows the exact bound. */
 	    put_number(out, "max_body_kib", (body + 1023) / 1024) == -1 ||
 	    put_room(out, config_number(config, CONFIG_MAX_IN_FLIGHT)) == -1 ||
-	    put_switch(out, "tls", tls) == -1 ||
+	    put_switch(out, "tls", tls) == -1 || put_http2(out) == -1 ||
 	    put_path(out, "tls_cert_file", "TLS_CERT_FILE",
 		config_text(config, CONFIG_TLS_CERT_FILE)) == -1 ||
 	    put_path(out, "tls_key_file", "TLS_KEY_FILE",
