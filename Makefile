@@ -105,6 +105,19 @@ $(BUILD)/obj/watched_buf.o: $(BUILD)/obj/lib/buf.o
 $(BUILD)/tests/check_buf: $(BUILD)/obj/watched_buf.o
 $(BUILD)/tests/check_buf: UNIT_OBJ += $(BUILD)/obj/watched_buf.o
 
+# --- Debian packages, and a gate to try --------------------------------------
+
+.PHONY: deps deps-build demo
+deps:
+	@scripts/deps all
+deps-build:
+	@scripts/deps build
+
+# In a make of its own: what deps-build installs changes what this one read.
+demo: deps-build
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) scripts/demo $(DEMO_ARGS)
+
 # --- Tests -------------------------------------------------------------------
 
 .PHONY: unit test check check-valgrind sanitize

@@ -180,7 +180,7 @@ for (const secure of [false, true]) {
 
         for (const target of ['/', '/v1x', '/favicon.ico', '/index.html',
           `/${fromRoot}/`, `/${fromRoot}/gate.log`, '/%2e%2e/etc/passwd',
-          '/.error/page', '/run/', '/share/errors/openai/404.html']) {
+          '/run/', '/share/errors/openai/404.html']) {
           const answer = await gate.request(target);
 
           assert.equal(answer.status, 404, target);
