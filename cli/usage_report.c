@@ -8,7 +8,6 @@
 
 #include "cli/usage_print.h"
 #include "lib/log.h"
-#include "lib/usage_table.h"
 
 /* More rows than anybody reads; what is beyond counts as "other". */
 #define ROWS_MAX 1000000

@@ -10,7 +10,6 @@
 
 #include "db.h"
 #include "usage.h"
-#include "usage_table.h"
 
 #define USAGE_HOUR 3600
 

@@ -1,5 +1,5 @@
 /* Totals in an open-addressing hash table over an array of rows. */
-#include "usage_table.h"
+#include "usage.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /* Tables of totals, and what usage_each tells of journals not rolled up. */
 #include <inttypes.h>
 
-#include "lib/usage_table.h"
 #include "tests/unit/usage_dir.h"
 
 #define GOOD "1\tk\tm\te\t2\t10\t1\t0\t11\t0\t0\t5\t1\t0\t."
