@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "form.h"
 #include "json.h"
@@ -174,13 +175,13 @@ read_json(enum openai_endpoint endpoint, const char *body, size_t len,
 	if (json_skim_feed(&skim, body, len) == -1 ||
 	    json_skim_end(&skim) == -1 || m[ROOT].type != JSON_OBJECT)
 		return OPENAI_BAD_JSON;
-	if (m[MODEL].type != JSON_STRING || r->model[0] == '\0')
-		return OPENAI_NO_MODEL;
 	/* Which of two counts is the reader's choice: ours might differ. */
 	if (m[MODEL].count > 1)
 		return OPENAI_TWO_MODELS;
 	if (m[MODEL].truncated)
 		return OPENAI_MODEL_NOT_FOUND;
+	if (m[MODEL].type != JSON_STRING || r->model[0] == '\0')
+		return OPENAI_NO_MODEL;
 	r->max_tokens = tokens_asked(m);
 	r->stream = m[STREAM].type == JSON_TRUE;
 	if (r->stream && endpoints[endpoint].tells_usage)
@@ -190,38 +191,82 @@ read_json(enum openai_endpoint endpoint, const char *body, size_t len,
 	return OPENAI_OK;
 }
 
+/* As vLLM's forms are read (pydantic's lax booleans). */
 static int
 is_true(struct form_view v)
 {
-	return form_view_is(v, "true") || form_view_is(v, "True") ||
-	    form_view_is(v, "1");
+	static const char *const words[] = { "1", "on", "t", "true", "y",
+		"yes" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (v.len == strlen(words[i]) &&
+		    strncasecmp(v.p, words[i], v.len) == 0)
+			return 1;
+	return 0;
 }
 
-/* What the parts of a form say; *asked: the usage of a stream. */
+/* What the parts of a form say. */
+struct said {
+	int models;
+	struct form_view usage; /* of stream_include_usage; p NULL: no part */
+};
+
 static enum openai_error
-read_parts(struct form_multipart *form, struct openai_request *r, int *models,
-    int *asked)
+take_model(struct form_view data, struct openai_request *r)
 {
+	if (data.len >= sizeof(r->model) ||
+	    memchr(data.p, '\0', data.len) != NULL)
+		return OPENAI_MODEL_NOT_FOUND;
+	memcpy(r->model, data.p, data.len);
+	r->model[data.len] = '\0';
+	return OPENAI_OK;
+}
+
+static enum openai_error
+read_parts(
+    struct form_multipart *form, struct openai_request *r, struct said *said)
+{
+	enum openai_error error = OPENAI_OK;
 	struct form_part part;
 	enum form_result got;
 
 	while ((got = form_multipart_next(form, &part)) == FORM_PART) {
-		if (form_view_is(part.name, "file")) {
+		if (form_view_is(part.name, "file"))
 			r->audio_bytes += (int64_t)part.data.len;
-		} else if (form_view_is(part.name, "model")) {
-			(*models)++;
-			if (part.data.len >= sizeof(r->model) ||
-			    memchr(part.data.p, '\0', part.data.len) != NULL)
-				return OPENAI_MODEL_NOT_FOUND;
-			memcpy(r->model, part.data.p, part.data.len);
-			r->model[part.data.len] = '\0';
-		} else if (form_view_is(part.name, "stream")) {
+		else if (form_view_is(part.name, "model") &&
+		    said->models++ == 0)
+			error = take_model(part.data, r);
+		else if (form_view_is(part.name, "stream"))
 			r->stream = is_true(part.data);
-		} else if (form_view_is(part.name, "stream_include_usage")) {
-			*asked = is_true(part.data);
-		}
+		else if (form_view_is(part.name, "stream_include_usage"))
+			said->usage = part.data;
 	}
-	return got == FORM_END ? OPENAI_OK : OPENAI_BAD_FORM;
+	if (got != FORM_END)
+		return OPENAI_BAD_FORM;
+	return said->models > 1 ? OPENAI_TWO_MODELS : error;
+}
+
+/* One more part in front of the last delimiter, or another value. */
+static void
+ask_for_form_usage(struct openai_request *r, const struct form_multipart *form,
+    struct form_view said)
+{
+	char delimiter[80];
+
+	if (said.p != NULL && is_true(said))
+		return;
+	r->strip_usage = 1;
+	if (said.p != NULL) {
+		splice(r, (size_t)(said.p - form->body.p), said.len, "true", "",
+		    "");
+		return;
+	}
+	(void)snprintf(delimiter, sizeof(delimiter), "--%.*s\r\n",
+	    (int)form->boundary.len, form->boundary.p);
+	splice(r, form->close, 0, delimiter,
+	    "Content-Disposition: form-data; "
+	    "name=\"stream_include_usage\"\r\n\r\ntrue",
+	    "\r\n");
 }
 
 static enum openai_error
@@ -231,33 +276,25 @@ read_form(enum openai_endpoint endpoint, const char *content_type,
 	struct form_view boundary = form_boundary(content_type);
 	struct form_multipart form;
 	enum openai_error error;
-	int models = 0, asked = 0;
-	char delimiter[80];
+	struct said said = { 0 };
 
 	if (boundary.len == 0)
 		return OPENAI_BAD_FORM;
 	form_multipart_init(&form, (struct form_view){ body, len }, boundary);
-	if ((error = read_parts(&form, r, &models, &asked)) != OPENAI_OK)
+	error = read_parts(&form, r, &said);
+	if (error == OPENAI_BAD_FORM)
 		return error;
 	if (!endpoints[endpoint].has_model) {
 		/* No audio and no model of ours: only passed on. */
-		r->model[0] = '\0';
-		r->audio_bytes = 0;
+		*r = (struct openai_request){ 0 };
 		return OPENAI_OK;
 	}
-	if (models == 0 || r->model[0] == '\0')
+	if (error != OPENAI_OK)
+		return error;
+	if (r->model[0] == '\0')
 		return OPENAI_NO_MODEL;
-	if (models > 1)
-		return OPENAI_TWO_MODELS;
-	if (r->stream && !asked && endpoints[endpoint].tells_usage) {
-		(void)snprintf(delimiter, sizeof(delimiter), "--%.*s\r\n",
-		    (int)boundary.len, boundary.p);
-		splice(r, form.close, 0, delimiter,
-		    "Content-Disposition: form-data; "
-		    "name=\"stream_include_usage\"\r\n\r\ntrue",
-		    "\r\n");
-		r->strip_usage = 1;
-	}
+	if (r->stream && endpoints[endpoint].tells_usage)
+		ask_for_form_usage(r, &form, said.usage);
 	return OPENAI_OK;
 }
 

@@ -1,7 +1,11 @@
 /* Every error a client can see, in one table; the JSON is json-c's. */
 #include "openai.h"
 
+#include <string.h>
+
 #include <json-c/json.h>
+
+#include "json.h"
 
 struct error_row {
 	int status;
@@ -191,6 +195,9 @@ openai_error_body(struct buf *b, enum openai_error error,
 
 	if (status == 0)
 		status = row.status;
+	else if (error == OPENAI_UPSTREAM_ERROR && status == 429)
+		row = (struct error_row){ status, "requests", NULL, LIMITED,
+			row.message };
 	else if (error == OPENAI_UPSTREAM_ERROR && status < 500)
 		row.type = INVALID;
 	bad = top == NULL ||
@@ -222,11 +229,11 @@ openai_error_event(struct buf *b, enum openai_error error,
 int
 openai_is_error_object(const char *text)
 {
-	struct json_object *top = json_tokener_parse(text), *error = NULL;
-	int is = json_object_is_type(top, json_type_object) &&
-	    json_object_object_get_ex(top, "error", &error) &&
-	    json_object_is_type(error, json_type_object);
+	struct json_member m[] = { { .path = "" }, { .path = "error" } };
+	struct json_skim skim;
 
-	json_object_put(top);
-	return is;
+	json_skim_init(&skim, m, sizeof(m) / sizeof(m[0]));
+	return json_skim_feed(&skim, text, strlen(text)) == 0 &&
+	    json_skim_end(&skim) == 0 && m[0].type == JSON_OBJECT &&
+	    m[1].type == JSON_OBJECT;
 }
