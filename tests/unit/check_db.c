@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/db_sum.h"
+
 #define RECORDS 24
 
 static char folder[64], store[96];
@@ -346,6 +348,7 @@ START_TEST(foreign_files_are_refused)
 {
 	static char zeros[65536];
 	datum key = { .dptr = zeros, .dsize = 4 };
+	char elsewhere[128];
 	GDBM_FILE raw;
 
 	expect_refused("not a database\n", 15);
@@ -363,7 +366,10 @@ START_TEST(foreign_files_are_refused)
 	ck_assert_ptr_null(db_open(store));
 	ck_assert_ptr_null(db_edit(store));
 	ck_assert_int_eq(rmdir(store), 0);
-	ck_assert_int_eq(symlink("/etc/hostname", store), 0);
+	edit_one("a", "1"); /* a good store, but a link would be replaced */
+	snprintf(elsewhere, sizeof(elsewhere), "%s.elsewhere", store);
+	ck_assert_int_eq(rename(store, elsewhere), 0);
+	ck_assert_int_eq(symlink(elsewhere, store), 0);
 	ck_assert_ptr_null(db_open(store));
 	ck_assert_ptr_null(db_edit(store));
 }
@@ -447,6 +453,37 @@ START_TEST(the_checksum_cannot_be_forged_by_a_value)
 	expect(db, "a", "1");
 	expect(db, "b", NULL);
 	db_close(db);
+}
+END_TEST
+
+/* The sum's place may lie across the blocks in which a file is read. */
+START_TEST(the_checksum_may_stand_anywhere)
+{
+	static char bytes[3 * 65536];
+	const size_t block = 65536;
+	int fd;
+
+	for (size_t at = block - 50; at < block + 3; at++) {
+		memset(bytes, 'x', sizeof(bytes));
+		memcpy(bytes + at, db_sum_mark, DB_SUM_MARK_LEN);
+		write_store(bytes, sizeof(bytes));
+		fd = open(store, O_RDWR);
+		ck_assert_int_eq(db_sum_check(fd), 0);
+		ck_assert_int_eq(db_sum_write(fd), 0);
+		ck_assert_int_eq(db_sum_check(fd), 1);
+		ck_assert_int_eq(
+		    (int)pwrite(fd, "y", 1, (off_t)(2 * block)), 1);
+		ck_assert_int_eq(db_sum_check(fd), 0);
+		close(fd);
+	}
+	/* Cut within the sum, and without any. */
+	write_store(bytes, block + 20);
+	fd = open(store, O_RDWR);
+	ck_assert_int_eq(db_sum_check(fd), 0);
+	ck_assert_int_eq(ftruncate(fd, 100), 0);
+	ck_assert_int_eq(db_sum_check(fd), 0);
+	ck_assert_int_eq(db_sum_write(fd), -1);
+	close(fd);
 }
 END_TEST
 
@@ -710,6 +747,7 @@ suite(void)
 	tcase_add_test(t, a_file_cut_under_an_open_handle_is_survived);
 	tcase_add_test(t, a_full_disk_leaves_the_old_store);
 	tcase_add_test(t, the_checksum_cannot_be_forged_by_a_value);
+	tcase_add_test(t, the_checksum_may_stand_anywhere);
 	tcase_add_test(t, large_stores_round_trip);
 	tcase_add_test(t, killed_editors_leave_the_old_store_or_the_new);
 	tcase_add_test(t, editors_at_once_lose_no_update);

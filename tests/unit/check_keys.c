@@ -27,6 +27,7 @@ static char folder[64], store[96];
 
 /* The steps of a verification, counted on their way into the libraries. */
 static _Atomic long n_fetches, n_parses, n_parsed_objects, n_digests;
+static _Atomic long parsed_of_nobody; /* of what is no record of the store */
 
 datum
 gdbm_fetch(GDBM_FILE file, datum key)
@@ -48,6 +49,7 @@ json_tokener_parse_ex(struct json_tokener *t, const char *text, int len)
 	n_parses++;
 	value = real(t, text, len);
 	n_parsed_objects += json_object_is_type(value, json_type_object);
+	parsed_of_nobody += strstr(text, "\"nobody\"") != NULL;
 	return value;
 }
 
@@ -469,7 +471,7 @@ START_TEST(a_hash_without_a_record_is_an_error)
 END_TEST
 
 struct steps {
-	long fetches, parses, objects, digests;
+	long fetches, parses, objects, digests, of_nobody;
 };
 
 static struct steps
@@ -480,11 +482,13 @@ steps_of(struct keys *k, const char *token, enum keys_result expected)
 	/* The first may open the store again. */
 	ck_assert_int_eq(verify(k, token, NOW), expected);
 	n_fetches = n_parses = n_parsed_objects = n_digests = 0;
+	parsed_of_nobody = 0;
 	ck_assert_int_eq(verify(k, token, NOW), expected);
 	s.fetches = n_fetches;
 	s.parses = n_parses;
 	s.objects = n_parsed_objects;
 	s.digests = n_digests;
+	s.of_nobody = parsed_of_nobody;
 	return s;
 }
 
@@ -504,6 +508,7 @@ START_TEST(every_answer_takes_the_same_steps)
 	s = steps_of(k, "nobody", KEYS_UNKNOWN);
 	ck_assert_int_eq(s.parses, 1);
 	ck_assert_int_eq(s.objects, 1);
+	ck_assert_int_eq(s.of_nobody, 1);
 	(void)make("good", NOW, secrets[0]);
 	key = make("disabled", NOW, secrets[1]);
 	key.disabled = 1;
@@ -515,6 +520,7 @@ START_TEST(every_answer_takes_the_same_steps)
 	ck_assert_int_eq(first.fetches, 2);
 	ck_assert_int_eq(first.objects, 1);
 	ck_assert_int_eq(first.digests, 1);
+	ck_assert_int_eq(first.of_nobody, 0);
 	for (size_t i = 1; i < ELEMENTS(results); i++) {
 		s = steps_of(k, tokens[i], results[i]);
 		ck_assert_mem_eq(&s, &first, sizeof(s));
