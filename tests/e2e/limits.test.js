@@ -1,7 +1,9 @@
 'use strict';
 /*
  * Limits through the whole gate: who is refused, what they are told, and that
- * what they are told is true.
+ * what they are told is true. Over TLS where a client leaves before its answer
+ * begins: of a plain connection that sent its request at once, lighttpd 1.4.69
+ * does not notice that.
  */
 const assert = require('node:assert/strict');
 const { after, before, describe, it } = require('node:test');
@@ -33,7 +35,7 @@ describe('windows', () => {
   let gate;
 
   before(async () => {
-    gate = await startStack({ env: { RATE_LIMIT_WINDOW: '3' } });
+    gate = await startStack({ tls: true, env: { RATE_LIMIT_WINDOW: '3' } });
   });
   after(() => gate?.stop());
 
@@ -258,6 +260,7 @@ describe('a gate that is full', () => {
 
   before(async () => {
     gate = await startStack({
+      tls: true,
       env: { MAX_IN_FLIGHT: '4', PROCESSES: '1', MAX_BODY_MEMORY: '2097152' },
     });
   });
