@@ -434,6 +434,9 @@ finish_stopped(struct relay *r)
 	settle(r, r->head_sent ? r->head.status : 499, 1);
 	if (!r->head_sent)
 		return OPENAI_CLIENT_GONE;
+	/* Many a client hangs up on the last event. */
+	if (r->kind == EVENTS && r->meter.finished)
+		return OPENAI_OK;
 	/* A client that closed one direction only may still read on. */
 	return finish_broken(r);
 }
@@ -467,6 +470,9 @@ finish(struct relay *r, enum upstream_end end)
 	case UPSTREAM_BROKEN:
 		if (r->kind == ERROR)
 			return finish_error(r);
+		/* Whatever breaks behind its last event, the stream is whole. */
+		if (r->kind == EVENTS && r->meter.finished)
+			return finish_done(r);
 		return finish_broken(r);
 	case UPSTREAM_TIMEOUT:
 		settle(r, 504, 0);
