@@ -208,6 +208,8 @@ install: all
 	$(if $(CLI_BIN),install -m 755 $(CLI_BIN) $(DESTDIR)$(PREFIX)/bin)
 	$(if $(FCGI_OBJ),install -D -m 755 $(BUILD)/fcgi/v1.fcgi \
 	    $(DESTDIR)$(PREFIX)/lib/pmproxy/fcgi/v1.fcgi)
+	# PMPROXY_BIN wants bin/ and fcgi/ in one folder.
+	ln -sfn ../../bin $(DESTDIR)$(PREFIX)/lib/pmproxy/bin
 	$(foreach f,$(wildcard lighttpd.conf Caddyfile.example .env.example),\
 	    install -m 644 $(f) $(SHARE)/$(f) &&) :
 	if [ -d share ]; then cp -R --no-preserve=ownership share/. $(SHARE); fi
