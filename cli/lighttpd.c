@@ -23,6 +23,11 @@
 #define IDLE_CONNECTIONS 1024
 #define OTHER_FILES 128
 
+/* Seconds; the largest is what lighttpd can hold, 16 bits. */
+#define WRITE_IDLE_MARGIN 60
+#define WRITE_IDLE_MIN 600
+#define WRITE_IDLE_MAX 65535
+
 /*
  * lighttpd knows \" in a string, but no way to end one with a backslash, and
  * splits the path of a program at spaces. Rather than half of an escape, no
@@ -102,6 +107,24 @@ put_share_folder(struct buf *out)
 	return put_path(out, "share", "the folder of lighttpd.conf", path);
 }
 
+/*
+ * lighttpd counts the silence of an answer that has begun as a client that
+ * does not read, and cuts the stream. So the responder's own timeout must come
+ * first. That one can be changed while the gate runs; lighttpd's follows at
+ * its next start.
+ */
+static int
+put_write_idle(struct buf *out, int64_t upstream_idle)
+{
+	int64_t seconds = upstream_idle + WRITE_IDLE_MARGIN;
+
+	if (seconds < WRITE_IDLE_MIN)
+		seconds = WRITE_IDLE_MIN;
+	if (seconds > WRITE_IDLE_MAX)
+		seconds = WRITE_IDLE_MAX;
+	return put_number(out, "max_write_idle", seconds);
+}
+
 /* On unless PMPROXY_HTTP2 is "off". */
 static int
 put_http2(struct buf *out)
@@ -164,6 +187,8 @@ put_all(struct buf *out, const struct config *config)
 		config_number(config, CONFIG_PROCESSES)) == -1 ||
 	    /* lighttpd counts KiB; the responder knows the exact bound. */
 	    put_number(out, "max_body_kib", (body + 1023) / 1024) == -1 ||
+	    put_write_idle(out, config_number(config, CONFIG_IDLE_TIMEOUT)) ==
+		-1 ||
 	    put_room(out, config_number(config, CONFIG_MAX_IN_FLIGHT)) == -1 ||
 	    put_switch(out, "tls", tls) == -1 || put_http2(out) == -1 ||
 	    put_path(out, "tls_cert_file", "TLS_CERT_FILE",

@@ -5,6 +5,7 @@
  * each of these facts about lighttpd 1.4.69.
  */
 const assert = require('node:assert/strict');
+const child_process = require('node:child_process');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
 const os = require('node:os');
@@ -489,6 +490,24 @@ describe('TLS', () => {
     }
   });
 });
+
+// lighttpd cuts an answer that stands still for max-write-idle, even when it
+// is the upstream that is silent (measured: 3 s with a limit of 2).
+test('lighttpd waits longer for a silent stream than the responder does',
+  () => {
+    const build = path.resolve(__dirname, '..', '..',
+      process.env.BUILD || 'build');
+    const wait = (idle) => Number(/^var\.max_write_idle = (\d+)$/m.exec(
+      child_process.execFileSync(path.join(build, 'bin', 'pmsettings'),
+        ['lighttpd'], { encoding: 'utf8',
+          env: { UPSTREAM_IDLE_TIMEOUT: idle } }))[1]);
+
+    assert.equal(wait('120'), 600);
+    assert.equal(wait('540'), 600);
+    assert.equal(wait('541'), 601);
+    assert.equal(wait('3600'), 3660);
+    assert.equal(wait('86400'), 65535);
+  });
 
 test('every error text is what its status and its client need', () => {
   const share = path.resolve(__dirname, '..', '..', 'share', 'errors');
