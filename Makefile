@@ -98,6 +98,9 @@ $(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_OBJ) $(LIB) $(LIBS_TEST)
 
+# check_upstream starts the stand-in beside it.
+$(BUILD)/tests/check_upstream: | $(BUILD)/tests/standin
+
 # check_buf sees each block of lib/buf on its way back to the heap.
 $(BUILD)/obj/watched_buf.o: $(BUILD)/obj/lib/buf.o
 	objcopy --redefine-sym malloc=watched_malloc \

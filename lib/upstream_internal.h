@@ -1,0 +1,47 @@
+/*
+ * upstream_internal.h - between the files of upstream.c alone: one exchange
+ * under way, how libcurl is told of it, and what it brings back.
+ */
+#ifndef PMPROXY_UPSTREAM_INTERNAL_H
+#define PMPROXY_UPSTREAM_INTERNAL_H
+
+#include <curl/curl.h>
+
+#include "upstream.h"
+
+struct transfer {
+	const struct upstream_exchange *x;
+	CURL *easy;
+	struct curl_slist *fields;
+	struct upstream_head head;
+	size_t head_bytes;
+	size_t piece, at; /* reading position in the body's pieces */
+	CURLcode code; /* how libcurl ended this attempt */
+	int sent; /* this attempt was on some connection already */
+	int retried;
+	int body_began; /* the head was handed on */
+	int stopped; /* by a callback */
+	int dirty; /* bytes were handed on since the last pause */
+	int stirred; /* watch_fd did, and nobody was gone */
+	int64_t started_ms; /* when this attempt began */
+	int64_t heard_ms; /* when the upstream was last heard, or we busy */
+	int64_t next_call_ms; /* of on_silence */
+	int64_t next_look_ms; /* at a client that stirred */
+};
+
+int64_t upstream_now_ms(void);
+
+/* 1 when this attempt may be repeated; then it has been counted. */
+int upstream_may_retry(struct transfer *);
+
+/* Sets every option of t->easy; 0, or not. */
+int upstream_set_options(const char *url, struct transfer *);
+
+/* Wipes and frees the fields. */
+void upstream_free_fields(struct transfer *);
+
+/* libcurl's callbacks for an answer. */
+size_t upstream_take_head(char *, size_t, size_t, void *transfer);
+size_t upstream_take_body(char *, size_t, size_t, void *transfer);
+
+#endif
