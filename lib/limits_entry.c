@@ -45,6 +45,7 @@ limits_entry_reborn(struct limits_entry *e, int64_t window_ms, int64_t now_ms)
 {
 	e->first = e->next;
 	e->sum = 0;
+	e->empty = 0;
 	e->last_ms = e->born_ms = now_ms;
 	e->held_ms = 0;
 	e->window_ms = (uint32_t)window_ms;
@@ -160,6 +161,12 @@ part_of(
 	return (at_ms - age(at_ms, at)) / ((e->window_ms + parts - 1) / parts);
 }
 
+static int
+is_full(const struct limits_entry *e, uint32_t pairs)
+{
+	return e->next - e->first == pairs;
+}
+
 /* Of one time with the newest pair, or when it is tight, of one part. */
 static int
 joins_newest(const struct limits_entry *e, uint32_t pairs, int64_t at_ms)
@@ -171,7 +178,7 @@ joins_newest(const struct limits_entry *e, uint32_t pairs, int64_t at_ms)
 	newest = const_pair_of(e, pairs, e->next - 1)->at;
 	if (newest == (uint32_t)at_ms)
 		return 1;
-	return e->next - e->first == pairs &&
+	return is_full(e, pairs) &&
 	    part_of(e, pairs, at_ms, newest) ==
 	    part_of(e, pairs, at_ms, (uint32_t)at_ms);
 }
@@ -186,9 +193,9 @@ add(struct limits_entry *e, struct limits_pair *p, int64_t cost)
 	e->sum += cost;
 }
 
-/* Makes one pair of each part, and none of what was given back wholly. */
+/* Drops what was given back wholly; 'merge': makes one pair of each part. */
 static void
-compact(struct limits_entry *e, uint32_t pairs, int64_t at_ms)
+compact(struct limits_entry *e, uint32_t pairs, int64_t at_ms, int merge)
 {
 	uint32_t to = e->first, from;
 	int64_t part, last_part = -1;
@@ -199,7 +206,7 @@ compact(struct limits_entry *e, uint32_t pairs, int64_t at_ms)
 		if (p.count == 0)
 			continue;
 		part = part_of(e, pairs, at_ms, p.at);
-		if (to != e->first && part == last_part) {
+		if (merge && to != e->first && part == last_part) {
 			e->sum -= p.count;
 			pair_of(e, pairs, to - 1)->at = p.at;
 			add(e, pair_of(e, pairs, to - 1), p.count);
@@ -210,6 +217,7 @@ compact(struct limits_entry *e, uint32_t pairs, int64_t at_ms)
 	/* Not before the pairs are in place, should the process die here. */
 	atomic_signal_fence(memory_order_seq_cst);
 	e->next = to;
+	e->empty = 0;
 }
 
 void
@@ -221,10 +229,12 @@ limits_entry_charge(
 
 	if (cost <= 0)
 		return;
+	if (is_full(e, pairs) && e->empty > 0)
+		compact(e, pairs, at_ms, 0);
 	merge = joins_newest(e, pairs, at_ms);
-	if (!merge && e->next - e->first == pairs) {
-		compact(e, pairs, at_ms);
-		merge = e->next - e->first == pairs;
+	if (!merge && is_full(e, pairs)) {
+		compact(e, pairs, at_ms, 1);
+		merge = is_full(e, pairs); /* only after a death: no room */
 	}
 	p = pair_of(e, pairs, merge ? e->next - 1 : e->next);
 	if (!merge)
@@ -258,4 +268,6 @@ limits_entry_refund(struct limits_entry *e, uint32_t pairs, int64_t amount,
 		amount = p->count;
 	p->count -= (uint32_t)amount;
 	e->sum -= amount;
+	if (p->count == 0)
+		e->empty++;
 }

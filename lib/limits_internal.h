@@ -1,7 +1,7 @@
 /*
  * limits_internal.h - what the files of the limits module share: the layout
  * of RUN_DIR/limits and the steps that limits.c puts together. Nobody else
- * includes it.
+ * but their tests includes it.
  *
  * limits_entry.c  one ring of admissions; pure, knows no locks
  * limits_table.c  which entry belongs to whom, and who has to make room
@@ -65,7 +65,7 @@ struct limits_entry {
 	int64_t sum; /* of all pairs */
 	uint32_t window_ms; /* as last used */
 	uint32_t first, next; /* pairs first .. next - 1, modulo their number */
-	uint32_t unused;
+	uint32_t empty; /* given back wholly: a hint that a look is worth it */
 	struct limits_pair ring[];
 };
 

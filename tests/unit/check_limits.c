@@ -315,6 +315,20 @@ START_TEST(the_first_ones_are_admitted_at_once)
 }
 END_TEST
 
+START_TEST(what_comes_at_one_time_takes_one_pair)
+{
+	struct limits_window w = window(LIMITS_ADDRESS, 5, 200, MINUTE);
+	int i;
+
+	for (i = 0; i < 200; i++)
+		ck_assert_int_eq(take(&w, T0 + i / 100), LIMITS_ADMITTED);
+	for (i = 0; i < 100; i++)
+		ck_assert_int_eq(take(&w, T0 + MINUTE), LIMITS_ADMITTED);
+	ck_assert_int_eq(take(&w, T0 + MINUTE), LIMITS_REFUSED);
+	ck_assert_int_eq(w.retry_ms, 1);
+}
+END_TEST
+
 START_TEST(all_windows_or_none)
 {
 	struct limits_window w[3] = {
@@ -445,6 +459,46 @@ START_TEST(settling_late_gives_nothing_back)
 	limits_settle(limits, &w, 0, T0 + MINUTE + 3); /* never taken */
 	ck_assert_int_eq(
 	    limits_peek(limits, &w, 1, T0 + MINUTE + 4), LIMITS_REFUSED);
+}
+END_TEST
+
+START_TEST(settling_twice_takes_from_nobody_else)
+{
+	struct limits_window w = window(LIMITS_KEY_TOKENS, 4, 100, MINUTE);
+	struct limits_window first;
+
+	w.cost = 50;
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	first = w;
+	ck_assert_int_eq(take(&w, T0 + 1), LIMITS_ADMITTED);
+	limits_settle(limits, &first, 0, T0 + 2);
+	limits_settle(limits, &first, 0, T0 + 3);
+	ck_assert_int_eq(limits_peek(limits, &w, 1, T0 + 4), LIMITS_ADMITTED);
+	ck_assert_int_eq(w.remaining, 50);
+}
+END_TEST
+
+START_TEST(what_was_given_back_takes_no_pair)
+{
+	struct limits_window w = window(LIMITS_FAILED_AUTH, 4, 32, MINUTE);
+	struct limits_window back;
+	int64_t i;
+
+	for (i = 0; i < 30; i++) {
+		back = w;
+		ck_assert_int_eq(take(&back, T0 + i), LIMITS_ADMITTED);
+		limits_settle(limits, &back, 0, T0 + i);
+	}
+	/* 32 pairs are room for these 32, each at its own time. */
+	for (i = 0; i < 32; i++)
+		ck_assert_int_eq(take(&w, T0 + 100 + i), LIMITS_ADMITTED);
+	for (i = 0; i < 32; i++) {
+		ck_assert_int_eq(
+		    take(&w, T0 + MINUTE + 99 + i), LIMITS_REFUSED);
+		ck_assert_int_eq(w.retry_ms, 1);
+		ck_assert_int_eq(
+		    take(&w, T0 + MINUTE + 100 + i), LIMITS_ADMITTED);
+	}
 }
 END_TEST
 
@@ -596,6 +650,30 @@ START_TEST(a_flood_never_frees_a_limited_address)
 }
 END_TEST
 
+START_TEST(a_flood_of_one_kind_evicts_none_of_another)
+{
+	struct limits_window w;
+	enum limits_table table;
+	uint64_t who;
+
+	for (table = 0; table < LIMITS_TABLE__MAX; table++)
+		for (who = 1; who <= 16 && (int)table != _i; who++) {
+			w = window(table, who, 3, MINUTE);
+			ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+		}
+	for (who = 100; who < 100 + FLOOD / 20; who++) {
+		w = window((enum limits_table)_i, who, 3, MINUTE);
+		ck_assert_int_eq(take(&w, T0 + 1), LIMITS_ADMITTED);
+	}
+	for (table = 0; table < LIMITS_TABLE__MAX; table++)
+		for (who = 1; who <= 16 && (int)table != _i; who++) {
+			w = window(table, who, 3, MINUTE);
+			ck_assert_int_eq(take(&w, T0 + 2), LIMITS_ADMITTED);
+			ck_assert_int_eq(w.remaining, 1);
+		}
+}
+END_TEST
+
 /* Seventeen who meet in one bucket of sixteen. */
 static void
 neighbours(enum limits_table table, uint64_t who[LIMITS_WAYS + 1])
@@ -678,17 +756,14 @@ START_TEST(one_who_waits_for_a_big_cost_does_not_make_room)
 	size_t i;
 
 	neighbours(LIMITS_KEY_TOKENS, who);
-	for (i = 0; i < LIMITS_WAYS; i++) {
-		w = window(LIMITS_KEY_TOKENS, who[i], 100, MINUTE);
-		w.cost = 60;
-		ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
-	}
 	w = window(LIMITS_KEY_TOKENS, who[0], 100, MINUTE);
 	w.cost = 60;
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
 	ck_assert_int_eq(take(&w, T0 + 1), LIMITS_REFUSED);
+	/* All others were used later, so it would be the first to go. */
+	w.cost = 1;
 	for (i = 1; i < LIMITS_WAYS + 1; i++) {
-		w.who = who[LIMITS_WAYS];
-		w.cost = 1;
+		w.who = who[i];
 		ck_assert_int_eq(
 		    take(&w, T0 + 1 + (int64_t)i), LIMITS_ADMITTED);
 	}
@@ -769,11 +844,14 @@ suite(void)
 	    with_fewer_pairs_it_errs_by_a_part_and_to_the_safe_side, 0,
 	    (int)(sizeof(merged) / sizeof(merged[0])));
 	tcase_add_test(t, the_first_ones_are_admitted_at_once);
+	tcase_add_test(t, what_comes_at_one_time_takes_one_pair);
 	tcase_add_test(t, all_windows_or_none);
 	tcase_add_test(t, a_refused_place_in_flight_takes_from_no_window);
 	tcase_add_test(t, more_leases_than_slots_are_refused);
 	tcase_add_test(t, settling_follows_an_exact_log);
 	tcase_add_test(t, settling_late_gives_nothing_back);
+	tcase_add_test(t, settling_twice_takes_from_nobody_else);
+	tcase_add_test(t, what_was_given_back_takes_no_pair);
 	tcase_add_test(t, what_was_missing_is_charged_over_the_limit);
 	tcase_add_test(t, a_cost_over_the_limit_needs_an_empty_window);
 	tcase_add_test(t, a_changed_limit_is_in_force_at_once);
@@ -783,6 +861,8 @@ suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_flood_never_frees_a_limited_address);
+	tcase_add_loop_test(t, a_flood_of_one_kind_evicts_none_of_another, 0,
+	    LIMITS_TABLE__MAX);
 	tcase_add_test(t, the_longest_unused_makes_room);
 	tcase_add_test(t, nobody_limited_makes_room);
 	tcase_add_test(t, one_who_waits_for_a_big_cost_does_not_make_room);
