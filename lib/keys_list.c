@@ -95,7 +95,7 @@ keys_load(const char *state_dir, const char *id, struct key *out)
 {
 	struct buf text = BUF(KEYS_RECORD_MAX);
 	enum keys_result result = KEYS_ERROR;
-	struct keys_record record;
+	struct keys_record record = { 0 };
 	char *path;
 	struct db *db = open_store(state_dir, &path);
 

@@ -1,6 +1,7 @@
 /* Totals in an open-addressing hash table over an array of rows. */
 #include "usage.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,9 +127,9 @@ renamed_other(struct usage_table *t, const struct usage_total *row)
 			  "count as 'other'",
 		    t->max);
 	t->full = 1;
-	strcpy(other.key_id, "other");
-	strcpy(other.model, "other");
-	strcpy(other.endpoint, "other");
+	snprintf(other.key_id, sizeof(other.key_id), "other");
+	snprintf(other.model, sizeof(other.model), "other");
+	snprintf(other.endpoint, sizeof(other.endpoint), "other");
 	return other;
 }
 

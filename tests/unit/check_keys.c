@@ -385,39 +385,40 @@ START_TEST(a_broken_store_does_not_flood_the_log)
 }
 END_TEST
 
+static const struct {
+	const char *what, *text;
+} damaged[] = {
+	{ "no JSON", "" },
+	{ "cut short", "{\"version\":1" },
+	{ "more behind it", "{\"version\":1}x" },
+	{ "an array", "[]" },
+	{ "no version", "{\"hash\":\"@\"}" },
+	{ "a later version", "{\"version\":2,\"hash\":\"@\"}" },
+	{ "no hash", "{\"version\":1}" },
+	{ "a short hash", "{\"version\":1,\"hash\":\"00\"}" },
+	{ "another hash",
+	    "{\"version\":1,\"hash\":\"00000000000000000000000000000000"
+	    "00000000000000000000000000000000\"}" },
+	{ "a label that is no text",
+	    "{\"version\":1,\"hash\":\"@\",\"label\":1}" },
+	{ "a NUL in the label",
+	    "{\"version\":1,\"hash\":\"@\",\"label\":\"a\\u0000\"}" },
+	{ "disabled is text",
+	    "{\"version\":1,\"hash\":\"@\",\"disabled\":\"true\"}" },
+	{ "expires is null",
+	    "{\"version\":1,\"hash\":\"@\",\"expires\":null}" },
+	{ "expires has a fraction",
+	    "{\"version\":1,\"hash\":\"@\",\"expires\":1.5}" },
+	{ "expires before the epoch",
+	    "{\"version\":1,\"hash\":\"@\",\"expires\":-1}" },
+	{ "a negative limit",
+	    "{\"version\":1,\"hash\":\"@\",\"rate_limit\":-1}" },
+	{ "models that are none",
+	    "{\"version\":1,\"hash\":\"@\",\"models\":\"a,,b\"}" },
+};
+
 START_TEST(a_damaged_record_stops_only_its_key)
 {
-	static const struct {
-		const char *what, *text;
-	} rows[] = {
-		{ "no JSON", "" },
-		{ "cut short", "{\"version\":1" },
-		{ "more behind it", "{\"version\":1}x" },
-		{ "an array", "[]" },
-		{ "no version", "{\"hash\":\"@\"}" },
-		{ "a later version", "{\"version\":2,\"hash\":\"@\"}" },
-		{ "no hash", "{\"version\":1}" },
-		{ "a short hash", "{\"version\":1,\"hash\":\"00\"}" },
-		{ "another hash",
-		    "{\"version\":1,\"hash\":\"00000000000000000000000000000000"
-		    "00000000000000000000000000000000\"}" },
-		{ "a label that is no text",
-		    "{\"version\":1,\"hash\":\"@\",\"label\":1}" },
-		{ "a NUL in the label",
-		    "{\"version\":1,\"hash\":\"@\",\"label\":\"a\\u0000\"}" },
-		{ "disabled is text",
-		    "{\"version\":1,\"hash\":\"@\",\"disabled\":\"true\"}" },
-		{ "expires is null",
-		    "{\"version\":1,\"hash\":\"@\",\"expires\":null}" },
-		{ "expires has a fraction",
-		    "{\"version\":1,\"hash\":\"@\",\"expires\":1.5}" },
-		{ "expires before the epoch",
-		    "{\"version\":1,\"hash\":\"@\",\"expires\":-1}" },
-		{ "a negative limit",
-		    "{\"version\":1,\"hash\":\"@\",\"rate_limit\":-1}" },
-		{ "models that are none",
-		    "{\"version\":1,\"hash\":\"@\",\"models\":\"a,,b\"}" },
-	};
 	char secret[KEYS_SECRET_SIZE], second[KEYS_SECRET_SIZE], name[128];
 	char text[512], hex[65] = "", *at;
 	struct key key = make("one", NOW, secret);
@@ -430,18 +431,18 @@ START_TEST(a_damaged_record_stops_only_its_key)
 	at = strstr(record.data, "\"hash\":\"");
 	ck_assert_ptr_nonnull(at);
 	memcpy(hex, at + 8, 64);
-	for (size_t i = 0; i < ELEMENTS(rows); i++) {
-		const char *place = strchr(rows[i].text, '@');
+	for (size_t i = 0; i < ELEMENTS(damaged); i++) {
+		const char *place = strchr(damaged[i].text, '@');
 
 		if (place != NULL)
 			snprintf(text, sizeof(text), "%.*s%s%s",
-			    (int)(place - rows[i].text), rows[i].text, hex,
-			    place + 1);
+			    (int)(place - damaged[i].text), damaged[i].text,
+			    hex, place + 1);
 		else
-			snprintf(text, sizeof(text), "%s", rows[i].text);
+			snprintf(text, sizeof(text), "%s", damaged[i].text);
 		put_raw(name, text);
-		ck_assert_msg(
-		    verify(k, secret, NOW) == KEYS_ERROR, "%s", rows[i].what);
+		ck_assert_msg(verify(k, secret, NOW) == KEYS_ERROR, "%s",
+		    damaged[i].what);
 		ck_assert_int_eq(verify(k, second, NOW), KEYS_OK);
 		ck_assert_int_eq(verify(k, "nobody", NOW), KEYS_UNKNOWN);
 		ck_assert_int_eq(verify(k, "environment", NOW), KEYS_OK);

@@ -419,7 +419,7 @@ mark(const struct usage_record *r, void *arg)
 {
 	int(*seen)[EACH] = arg;
 
-	seen[atoi(r->key_id)][r->prompt]++;
+	seen[strtol(r->key_id, NULL, 10)][r->prompt]++;
 }
 
 START_TEST(threads_share_a_journal)
@@ -495,7 +495,7 @@ static void
 mark_sequence(const struct usage_record *r, void *arg)
 {
 	(void)arg;
-	seen_by[atoi(r->key_id)][r->prompt]++;
+	seen_by[strtol(r->key_id, NULL, 10)][r->prompt]++;
 }
 
 /* What was acknowledged is there once; the one in flight at most once. */

@@ -27,7 +27,7 @@ static char dir[64];
 MAYBE_UNUSED static void
 usage_dir_setup(void)
 {
-	strcpy(dir, "/tmp/check-usage-XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/check-usage-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 
