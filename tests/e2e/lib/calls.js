@@ -5,6 +5,7 @@
  */
 const crypto = require('node:crypto');
 const assert = require('node:assert/strict');
+const { setTimeout: sleep } = require('node:timers/promises');
 const { events } = require('./stack');
 
 const CHAT = '/v1/chat/completions';
@@ -140,8 +141,28 @@ async function received(gate, n = 1) {
   return all.filter(({ method }) => method === 'POST').slice(-n);
 }
 
+function requestBytes(gate, body, key = gate.apiKey) {
+  const text = JSON.stringify(body);
+  return `POST ${CHAT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n` +
+    'Content-Type: application/json\r\n' +
+    `Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
+}
+
+/*
+ * A client on a bare socket. Over plain HTTP lighttpd watches a client only if
+ * the request came a moment after the connection.
+ */
+async function rawClient(gate, body, key) {
+  const socket = await gate.socket();
+  if (!gate.ca) await sleep(100);
+  socket.write(requestBytes(gate, body, key));
+  socket.resume();
+  return { leave: () => socket.destroy(), socket };
+}
+
 const bodyOf = ({ body_base64: text }) => Buffer.from(text, 'base64').toString();
 const sha256 = (bytes) => crypto.createHash('sha256').update(bytes).digest('hex');
 
 module.exports = { CHAT, ENDPOINTS, SAYS, bodyOf, chat, checkError, checkHead,
-  chunks, endsWithDone, faulty, form, received, said, sha256 };
+  chunks, endsWithDone, faulty, form, rawClient, received, said,
+  sha256 };
