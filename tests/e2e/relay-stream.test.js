@@ -114,6 +114,18 @@ describe('pieces', { timeout: 60000 }, () => {
     assert.equal(chunks(text).length, 9 + 3);
   });
 
+  test('who reads slowly gets all of it', async () => {
+    for (const gate of [plain, tls]) {
+      const exchange = gate.open(CHAT, streamed('huge=3000000'));
+      let text = '', pieces = 0;
+      for await (const piece of exchange.body) {
+        text += piece;
+        if (++pieces % 8 === 0) await sleep(10);
+      }
+      assert.equal(said(endsWithDone(text)).length, 3000000);
+    }
+  });
+
   test('20 MB of events', async () => {
     const { text } = await plain.request(CHAT, streamed('huge=20000000'));
     assert.equal(said(endsWithDone(text)).length, 20000000);
