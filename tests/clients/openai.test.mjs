@@ -3,12 +3,16 @@
  * and each way in which it tells them that something went wrong.
  */
 import assert from 'node:assert/strict';
+import { File } from 'node:buffer';
 import { createRequire } from 'node:module';
 import { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import OpenAI, { toFile } from 'openai';
 
 const { startStack } = createRequire(import.meta.url)('../e2e/lib/stack.js');
+
+/* Debian 12's node 18 has it, but not as a global, where the client looks. */
+globalThis.File ??= File;
 
 /* The certificate is the test's own, made a moment ago. */
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';

@@ -71,7 +71,8 @@ describe('requests as they may come', { timeout: 30000 }, () => {
 	test('chunks as node sends them', async () => {
 		const piece = 'x'.repeat(70000);
 		const answer = await new Promise((resolve, reject) => {
-			const request = http.request({ port: standin.port, method: 'POST',
+			const request = http.request({ host: '127.0.0.1',
+				port: standin.port, method: 'POST',
 				path: CHAT, agent: false }, (response) => {
 				response.resume();
 				response.on('end', () => resolve(response.statusCode));

@@ -41,7 +41,7 @@ function ask(method, target, body, headers = {}, options = {}) {
 	if (body !== undefined && !Buffer.isBuffer(body) && typeof body !== 'string')
 		body = JSON.stringify(body);
 	return new Promise((resolve, reject) => {
-		const request = http.request({ port, method, path: target,
+		const request = http.request({ host: '127.0.0.1', port, method, path: target,
 			agent: options.agent || false, headers: body === undefined ? headers :
 				{ 'content-length': Buffer.byteLength(body), ...headers } });
 		request.on('error', reject);
