@@ -169,6 +169,12 @@ fuzz-programs: $(FUZZ_BIN)
 $(FUZZ_BIN): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(LIB)
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS_FCGI)
 
+# --- Measuring ---------------------------------------------------------------
+
+.PHONY: bench
+bench: all
+	@BUILD=$(BUILD) bench/run
+
 # --- Static checks -----------------------------------------------------------
 
 HEADERS := $(wildcard lib/*.h fcgi/*.h cgi-admin/*.h cli/*.h tests/*/*.h)
