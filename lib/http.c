@@ -2,15 +2,18 @@
 #include "http.h"
 
 #include <assert.h>
-#include <errno.h>
+#include <fastcgi.h>
 #include <fcgiapp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
+#include "http_internal.h"
 #include "log.h"
 #include "text.h"
 
@@ -72,31 +75,6 @@ http_method(const struct http *h)
 	return method != NULL ? method : "";
 }
 
-/*
- * What two parsers could read in two ways is no path of ours: dot segments,
- * empty ones, and dots or control bytes hidden by an escape.
- */
-static int
-is_plain_path(const char *p, size_t n)
-{
-	if (n == 0 || p[0] != '/')
-		return 0;
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)p[i];
-
-		if (c <= 0x20 || c >= 0x7f || c == '\\')
-			return 0;
-		if (c == '/' && i + 1 < n &&
-		    (p[i + 1] == '/' || p[i + 1] == '.'))
-			return 0;
-		if (c == '%' &&
-		    (i + 2 >= n || p[i + 1] < '2' ||
-			(p[i + 1] == '2' && strchr("eE", p[i + 2]) != NULL)))
-			return 0;
-	}
-	return 1;
-}
-
 const char *
 http_path(struct http *h)
 {
@@ -109,7 +87,7 @@ http_path(struct http *h)
 	if (target == NULL)
 		return "";
 	n = strcspn(target, "?#");
-	if (n > PATH_LEN_MAX || !is_plain_path(target, n) ||
+	if (n > PATH_LEN_MAX || !http_is_plain_path(target, n) ||
 	    (h->path = strndup(target, n)) == NULL)
 		return "";
 	h->path_len = n;
@@ -214,6 +192,15 @@ http_status(struct http *h, int code)
 	return buf_printf(&h->head, "Status: %d\r\n", code);
 }
 
+/* A line end would begin a field of somebody else's. */
+static int
+is_field_value(const char *s)
+{
+	while ((unsigned char)*s >= 0x20 ? *s != 0x7f : *s == '\t')
+		s++;
+	return *s == '\0';
+}
+
 int
 http_head(struct http *h, const char *name, const char *fmt, ...)
 {
@@ -225,10 +212,9 @@ http_head(struct http *h, const char *name, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(value, sizeof(value), fmt, ap);
 	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(value) ||
-	    strpbrk(value, "\r\n") != NULL) {
+	if (n < 0 || (size_t)n >= sizeof(value) || !is_field_value(value)) {
 		log_warnx("the header field '%s' is not sent: its value has "
-			  "line ends or is too long",
+			  "control characters or is too long",
 		    name);
 		return -1;
 	}
@@ -320,18 +306,26 @@ http_write_timeout(struct http *h, int64_t seconds)
 	return 0;
 }
 
+/*
+ * Gone is who hung up, even with bytes before that in the socket, and who
+ * says so: after a body nothing but an abort can follow.
+ */
 int
 http_gone(struct http *h)
 {
-	char peeked;
+	unsigned char record[FCGI_HEADER_LEN];
+	struct pollfd p = { .events = POLLRDHUP };
 	ssize_t n;
 
 	if (h->failed)
 		return 1;
 	if (h->fcgx == NULL)
 		return 0;
-	n = recv(h->fcgx->ipcFd, &peeked, 1, MSG_PEEK | MSG_DONTWAIT);
-	return n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR);
+	p.fd = h->fcgx->ipcFd;
+	if (poll(&p, 1, 0) == 1)
+		return 1;
+	n = recv(p.fd, record, sizeof(record), MSG_PEEK | MSG_DONTWAIT);
+	return n >= 2 && record[1] == FCGI_ABORT_REQUEST;
 }
 
 void

@@ -46,7 +46,6 @@ struct http {
 	int head_sent;
 	int body_read; /* standard input was read to its end */
 	int failed; /* nobody reads what is written */
-	int cut;
 };
 
 /* Borrows the accepted request until http_end. */
@@ -63,8 +62,9 @@ const char *http_method(const struct http *); /* never NULL */
 
 /*
  * The path of the request target as the client sent it, still percent-encoded
- * and without the query; never NULL. A path with dot segments, empty segments,
- * escaped dots or control bytes, or bytes outside printable ASCII is "".
+ * and without the query; never NULL. A path that two readers could read in two
+ * ways is "": dot segments, empty segments, backslashes, bytes outside
+ * printable ASCII, escapes of a dot, a percent sign or a control byte.
  */
 const char *http_path(struct http *);
 
@@ -97,7 +97,7 @@ enum http_body http_body(struct http *, struct buf *);
  */
 void http_body_discard(struct http *);
 
-/* Head: status first, then fields. A value with CR, LF or NUL is refused. */
+/* Head: status first, then fields. Values without control characters. */
 int http_status(struct http *, int code);
 int http_head(struct http *, const char *name, const char *fmt, ...)
     __attribute__((__format__(__printf__, 3, 4)));
