@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/key_view.h"
 #include "cli/lighttpd.h"
+#include "cli/price.h"
 #include "cli/table.h"
 #include "lib/config.h"
 #include "lib/log.h"
@@ -20,6 +21,7 @@ static const char overall_help[] =
     "  list      show the settings that can be changed while the gate runs\n"
     "  set       change one\n"
     "  unset     go back to what the configuration says\n"
+    "  price     show and change what models cost\n"
     "  lighttpd  print what lighttpd.conf needs; lighttpd runs this itself\n"
     "\n"
     "A change is in force for the next request, and stands in front of the\n"
@@ -257,8 +259,12 @@ int
 main(int argc, char **argv)
 {
 	struct request r = { 0 };
-	int code = command_main(&program, argc, argv, &r);
+	int code;
 
+	/* A second word behind this one says what to do. */
+	if (argc > 1 && strcmp(argv[1], "price") == 0)
+		return price_main(argc - 1, argv + 1);
+	code = command_main(&program, argc, argv, &r);
 	config_free(r.config);
 	return code;
 }

@@ -8,6 +8,7 @@
 
 #include "cli/usage_print.h"
 #include "lib/log.h"
+#include "lib/prices.h"
 
 /* More rows than anybody reads; what is beyond counts as "other". */
 #define ROWS_MAX 1000000
@@ -53,6 +54,7 @@ print_object(struct json_object *object)
 /* Totals on their way into the rows of a view. */
 struct gathering {
 	const struct usage_request *request;
+	struct prices *prices;
 	struct usage_table table;
 	struct usage_total sum;
 	int (*flush)(struct gathering *); /* NULL: all periods at once */
@@ -65,7 +67,7 @@ gather(const struct usage_total *total, void *arg)
 	struct gathering *g = arg;
 	struct usage_total row = *total;
 
-	usage_view_apply(&g->request->view, &row);
+	usage_view_apply(&g->request->view, g->prices, &row);
 	if (g->flush != NULL && g->table.n > 0 &&
 	    g->table.rows[0].hour != row.hour && g->flush(g) == -1)
 		return 1;
@@ -77,9 +79,14 @@ static int
 gather_all(const char *state_dir, struct gathering *g)
 {
 	const struct usage_request *r = g->request;
+	int answer = -1;
 
-	if (usage_each(state_dir, r->range.from, r->range.to, r->key_id, gather,
-		g) != 0)
+	if ((g->prices = prices_open(state_dir)) != NULL &&
+	    prices_refresh(g->prices) == 0)
+		answer = usage_each(state_dir, r->range.from, r->range.to,
+		    r->key_id, gather, g);
+	prices_close(g->prices);
+	if (answer != 0)
 		return -1;
 	usage_report_malformed();
 	usage_table_sort(&g->table);

@@ -137,9 +137,17 @@ period_start(enum usage_period period, int64_t hour)
 }
 
 void
-usage_view_apply(const struct usage_view *view, struct usage_total *t)
+usage_view_apply(
+    const struct usage_view *view, struct prices *prices, struct usage_total *t)
 {
-	t->cost = prices_cost(t->model, t->total, t->audio_bytes);
+	t->cost = prices_cost(prices,
+	    &(struct prices_use){ .model = t->model,
+		.at = t->hour,
+		.prompt = t->prompt,
+		.completion = t->completion,
+		.total = t->total,
+		.audio_bytes = t->audio_bytes,
+		.audio_ms = t->audio_ms });
 	t->hour = period_start(view->period, t->hour);
 	if (!view->key)
 		t->key_id[0] = '\0';

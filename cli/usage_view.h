@@ -9,6 +9,8 @@
 
 #include "lib/usage.h"
 
+struct prices;
+
 enum usage_period {
 	USAGE_PERIOD_NONE,
 	USAGE_PERIOD_HOUR,
@@ -36,7 +38,8 @@ int usage_view_by(struct usage_view *, const char *list);
  * hour becomes the start of its period. Sums of what comes out here add up,
  * because money is rounded before.
  */
-void usage_view_apply(const struct usage_view *, struct usage_total *);
+void usage_view_apply(
+    const struct usage_view *, struct prices *, struct usage_total *);
 
 /* "2026-11-22T18:00:00Z", "2026-11-22" or "2026-11"; "" without a period. */
 #define USAGE_LABEL_SIZE 32

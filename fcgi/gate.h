@@ -14,6 +14,7 @@
 #include "lib/keys.h"
 #include "lib/limits.h"
 #include "lib/openai.h"
+#include "lib/prices.h"
 #include "lib/settings.h"
 #include "lib/upstream.h"
 #include "lib/usage.h"
@@ -26,6 +27,7 @@ struct gate {
 	struct config *config;
 	struct settings *settings;
 	struct keys *keys;
+	struct prices *prices;
 	struct limits *limits;
 	struct usage_journal *journal;
 	struct upstream_pool *upstreams;

@@ -88,6 +88,7 @@ info_ready(struct call *c)
 }
 
 struct month {
+	struct prices *prices;
 	struct usage_total sum;
 	int64_t cost;
 };
@@ -104,7 +105,14 @@ sum_up(const struct usage_total *t, void *arg)
 	m->sum.cached += t->cached;
 	m->sum.total += t->total;
 	m->sum.audio_bytes += t->audio_bytes;
-	m->cost += prices_cost(t->model, t->total, t->audio_bytes);
+	m->cost += prices_cost(m->prices,
+	    &(struct prices_use){ .model = t->model,
+		.at = t->hour,
+		.prompt = t->prompt,
+		.completion = t->completion,
+		.total = t->total,
+		.audio_bytes = t->audio_bytes,
+		.audio_ms = t->audio_ms });
 	return 0;
 }
 
@@ -115,13 +123,13 @@ month_of_key(struct call *c)
 	struct json_object *o = json_object_new_object();
 	const char *state_dir = config_text(c->gate->config, CONFIG_STATE_DIR);
 	char when[TEXT_UTC_SIZE], day[12], eur[TEXT_EUR_SIZE];
-	struct month m = { .cost = 0 };
+	struct month m = { .prices = c->gate->prices };
 	int64_t from;
 
 	text_utc(when, c->now);
 	memcpy(day, when, 8);
 	memcpy(day + 8, "01", 3);
-	if (text_to_day(day, &from) == -1 ||
+	if (text_to_day(day, &from) == -1 || prices_refresh(m.prices) == -1 ||
 	    usage_each(state_dir, from, c->now + 3600, c->key.id, sum_up, &m) !=
 		0) {
 		json_object_put(o);

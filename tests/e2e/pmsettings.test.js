@@ -96,7 +96,46 @@ test('the program and each command help', (t) => {
   const dir = stateDir(t);
   const commands = [...ok(dir, ['--help']).matchAll(/^ {2}([a-z]+) /gm)].map((m) => m[1]);
 
-  assert.deepStrictEqual(commands, ['list', 'set', 'unset', 'lighttpd']);
+  assert.deepStrictEqual(commands, ['list', 'set', 'unset', 'price', 'lighttpd']);
   for (const command of commands)
     assert.match(ok(dir, [command, '--help']), new RegExp(`^usage: pmsettings ${command}`));
+});
+
+test('prices: what is set applies from this hour on, and is kept', (t) => {
+  const dir = stateDir(t);
+  const price = (...args) => ok(dir, ['price', ...args]);
+  const list = (...args) => JSON.parse(price('list', '--json', ...args));
+  const hour = () => `${new Date().toISOString().slice(0, 13)}:00:00Z`;
+
+  assert.deepStrictEqual(list().at(-1), { model: '*', from: null, source: 'list',
+    prompt: 5, completion: 5, audio_mib: 0, audio_hour: 0 });
+  const began = hour();
+  price('set', 'whisper-large-v3', '--audio-hour', '0.36');
+  price('set', 'my/model', '--prompt', '0.000000001', '--completion', '2.5');
+  const ended = hour();
+  const own = list().find((p) => p.model === 'my/model');
+  assert.ok(own.from === began || own.from === ended);
+  assert.deepStrictEqual({ ...own, from: 0 }, { model: 'my/model', from: 0,
+    source: 'settings', prompt: 1e-9, completion: 2.5, audio_mib: 0, audio_hour: 0 });
+  assert.match(price('list', '--json'), /"prompt": 0\.000000001,/);
+  const audio = () => list().find((p) => p.model === 'whisper-large-v3');
+  assert.deepStrictEqual([audio().audio_mib, audio().audio_hour], [0, 0.36]);
+  price('unset', 'whisper-large-v3');
+  assert.deepStrictEqual([audio().audio_mib, audio().source], [0.096, 'list']);
+  assert.deepStrictEqual(list('--all').filter((p) => p.model === 'whisper-large-v3')[0],
+    { model: 'whisper-large-v3', from: null, source: 'list', prompt: 0, completion: 0,
+      audio_mib: 0.096, audio_hour: 0 });
+  assert.match(price('list'), /^MODEL +PROMPT .*\n(.*\n)+my\/model +0\.000000001 +2\.5 /);
+});
+
+test('prices: wrong use changes nothing', (t) => {
+  const dir = stateDir(t);
+  for (const args of [['set', 'm'], ['set'], ['set', 'm', '--prompt', '-1'],
+    ['set', 'm', '--prompt', '0.0000000001'], ['set', 'm', '--prompt', '1000001'],
+    ['set', 'a b', '--prompt', '1'], ['unset', ''], ['unset'], ['list', 'm'], ['drop', 'm'], []]) {
+    const r = run(dir, ['price', ...args]);
+    assert.strictEqual(r.status, 2, args.join(' '));
+    assert.match(r.stderr, /Try 'pmsettings price/);
+  }
+  assert.strictEqual(fs.existsSync(path.join(dir, 'settings.gdbm')), false);
 });
