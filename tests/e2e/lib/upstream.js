@@ -7,12 +7,10 @@
  *   // ... a request to the gate with --upstream upstream.url ...
  *   await upstream.stop();
  *
- * Questions for the list of models are answered by itself.
+ * Questions for the list of models are answered by itself, with the names in
+ * 'models'.
  */
 const net = require('node:net');
-
-const MODELS = JSON.stringify({ object: 'list',
-  data: [{ id: 'gpt-oss-120b', object: 'model' }] });
 
 function whole(text) {
   const at = text.indexOf('\r\n\r\n');
@@ -22,7 +20,9 @@ function whole(text) {
     { head: text.slice(0, at), body: text.slice(at + 4) };
 }
 
-async function startUpstream() {
+async function startUpstream(models = ['gpt-oss-120b']) {
+  const list = JSON.stringify({ object: 'list',
+    data: models.map((id) => ({ id, object: 'model' })) });
   const waiting = [];
   const sockets = new Set();
   const server = net.createServer((socket) => {
@@ -39,7 +39,8 @@ async function startUpstream() {
       if (!request) return;
       text = '';
       if (request.head.startsWith('GET '))
-        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${MODELS.length}\r\n\r\n${MODELS}`);
+        socket.write('HTTP/1.1 200 OK\r\n' +
+          `Content-Length: ${Buffer.byteLength(list)}\r\n\r\n${list}`);
       else
         waiting.shift()?.(socket, request);
     });
