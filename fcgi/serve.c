@@ -135,16 +135,16 @@ is_https(const struct call *c)
 static enum openai_error
 check_access(struct call *c)
 {
-	enum openai_error error;
+	enum openai_error error = OPENAI_STORE;
 
 	if (c->route->access == OPEN_TO_ALL)
 		return OPENAI_OK;
-	if (settings_read(c->gate->settings, &c->live) == -1)
-		return OPENAI_STORE;
-	if ((error = admit_address(c)) != OPENAI_OK ||
-	    c->route->access == LIMITED_BY_ADDRESS)
-		return error;
-	return admit_key(c);
+	if (settings_read(c->gate->settings, &c->live) == 0)
+		error = admit_address(c);
+	/* What says which store is broken must not break with it. */
+	if (c->route->access == LIMITED_BY_ADDRESS)
+		return error == OPENAI_STORE ? OPENAI_OK : error;
+	return error == OPENAI_OK ? admit_key(c) : error;
 }
 
 static enum openai_error
