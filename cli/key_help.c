@@ -24,6 +24,8 @@ const char key_help[] =
 	"  --rate-limit N          requests a window; 0 is no limit\n"         \
 	"  --tokens-per-minute N   0 is no limit\n"                            \
 	"  --parallel N            requests at once; 0 is no limit\n"          \
+	"  --budget-eur EUR        for a month (UTC); 0 is no budget\n"        \
+	"  --budget-tokens N       for a month (UTC); 0 is no budget\n"        \
 	"  --models A,B            the models it may use, or all\n"            \
 	"  --prompt-cache          let the upstream cache prompts, for this\n" \
 	"                          key alone\n"                                \

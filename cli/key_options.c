@@ -11,7 +11,7 @@
 static unsigned
 bit_of(enum key_option option)
 {
-	static const char letters[] = "lertpmc";
+	static const char letters[] = "lertpbBmc";
 	const char *at =
 	    strchr(letters, (int)(option == KEY_NO_CACHE ? KEY_CACHE : option));
 
@@ -47,6 +47,14 @@ set_limit(int64_t *limit, const char *value)
 }
 
 static const char *
+set_eur(int64_t *budget, const char *value)
+{
+	if (text_to_eur(value, budget) == -1)
+		return "not an amount of EUR like 20 or 7.50; 0 is no budget";
+	return NULL;
+}
+
+static const char *
 set_label(struct key_options *o, const char *value)
 {
 	if (strlen(value) >= sizeof(o->wanted.label))
@@ -69,6 +77,10 @@ set_field(struct key_options *o, enum key_option option, const char *value)
 		return set_limit(&o->wanted.tokens_per_minute, value);
 	case KEY_PARALLEL:
 		return set_limit(&o->wanted.parallel, value);
+	case KEY_BUDGET_EUR:
+		return set_eur(&o->wanted.budget_eur, value);
+	case KEY_BUDGET_TOKENS:
+		return set_limit(&o->wanted.budget_tokens, value);
 	case KEY_MODELS:
 		if (key_set_models(&o->wanted, value) == 0)
 			return NULL;
@@ -122,6 +134,10 @@ key_options_apply(struct key *key, const void *options)
 		key->tokens_per_minute = w->tokens_per_minute;
 	if (key_options_given(o, KEY_PARALLEL))
 		key->parallel = w->parallel;
+	if (key_options_given(o, KEY_BUDGET_EUR))
+		key->budget_eur = w->budget_eur;
+	if (key_options_given(o, KEY_BUDGET_TOKENS))
+		key->budget_tokens = w->budget_tokens;
 	if (key_options_given(o, KEY_MODELS))
 		memcpy(key->models, w->models, sizeof(key->models));
 	if (key_options_given(o, KEY_CACHE))

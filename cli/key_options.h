@@ -13,13 +13,15 @@ enum key_option {
 	KEY_RATE_LIMIT = 'r',
 	KEY_TOKENS = 't',
 	KEY_PARALLEL = 'p',
+	KEY_BUDGET_EUR = 'b',
+	KEY_BUDGET_TOKENS = 'B',
 	KEY_MODELS = 'm',
 	KEY_CACHE = 'c',
 	KEY_NO_CACHE = 'C'
 };
 
 /* Their letters, as command.h takes them. */
-#define KEY_OPTIONS_TAKEN "lertpmcC"
+#define KEY_OPTIONS_TAKEN "lertpbBmcC"
 
 struct key_options {
 	int64_t now; /* set by the caller */

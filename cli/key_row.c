@@ -81,6 +81,18 @@ read_count(struct json_object *from, int64_t *count)
 	return *count < 0 ? -1 : 0;
 }
 
+/* The number as it is written: a double would not keep it. */
+static int
+read_eur(struct json_object *from, int64_t *nano_eur)
+{
+	if (from == NULL)
+		return 0;
+	if (!json_object_is_type(from, json_type_int) &&
+	    !json_object_is_type(from, json_type_double))
+		return -1;
+	return text_to_eur(json_object_get_string(from), nano_eur);
+}
+
 static int
 read_flag(struct json_object *from, int *flag)
 {
@@ -174,6 +186,11 @@ read_limits(struct json_object *row, struct key *key)
 		       "null";
 	if (read_count(find(row, "parallel", NULL), &key->parallel) == -1)
 		return "\"parallel\" is neither a whole number nor null";
+	if (read_eur(find(row, "budget_eur", NULL), &key->budget_eur) == -1)
+		return "\"budget_eur\" is neither an amount of EUR nor null";
+	if (read_count(find(row, "budget_tokens", NULL), &key->budget_tokens) ==
+	    -1)
+		return "\"budget_tokens\" is neither a whole number nor null";
 	return NULL;
 }
 

@@ -11,7 +11,7 @@
 
 const char *const key_view_heads[KEY_VIEW_COLUMNS] = { "KEY ID", "LABEL",
 	"LAST 4", "STATE", "EXPIRES", ">REQUESTS", ">TOKENS/MIN", ">PARALLEL",
-	"MODELS" };
+	">EUR/MONTH", ">TOKENS/MONTH", "MODELS" };
 
 const char *
 key_view_state(const struct key *key, int64_t now)
@@ -62,6 +62,19 @@ add_limit(struct json_object *to, const char *name, int64_t limit)
 	return key_view_add(to, name, json_object_new_int64(limit));
 }
 
+/* A number of EUR, without a floating-point number's noise; or null. */
+static int
+add_eur(struct json_object *to, const char *name, int64_t nano_eur)
+{
+	char eur[TEXT_EUR_SIZE];
+
+	if (nano_eur == 0)
+		return add_null(to, name);
+	return key_view_add(to, name,
+	    json_object_new_double_s(
+		(double)nano_eur / 1e9, text_eur(eur, nano_eur)));
+}
+
 static int
 add_flag(struct json_object *to, const char *name, int flag)
 {
@@ -106,6 +119,8 @@ key_view_object(const struct key *key, int64_t now)
 	bad |= add_limit(o, "rate_limit", key->rate_limit);
 	bad |= add_limit(o, "tokens_per_minute", key->tokens_per_minute);
 	bad |= add_limit(o, "parallel", key->parallel);
+	bad |= add_eur(o, "budget_eur", key->budget_eur);
+	bad |= add_limit(o, "budget_tokens", key->budget_tokens);
 	bad |= key_view_add(o, "models", new_models(key->models));
 	bad |= add_flag(o, "prompt_cache", key->prompt_cache);
 	bad |= key->successor[0] == '\0'
@@ -143,6 +158,17 @@ print_limit(const char *what, int64_t limit)
 		printf("%-15s %" PRId64 "\n", what, limit);
 }
 
+static void
+print_eur(const char *what, int64_t nano_eur)
+{
+	char eur[TEXT_EUR_SIZE];
+
+	if (nano_eur == 0)
+		printf("%-15s no limit\n", what);
+	else
+		printf("%-15s %s\n", what, text_eur(eur, nano_eur));
+}
+
 void
 key_view_print(const struct key *key, int64_t now)
 {
@@ -160,6 +186,8 @@ key_view_print(const struct key *key, int64_t now)
 	print_limit("Requests:", key->rate_limit);
 	print_limit("Tokens/minute:", key->tokens_per_minute);
 	print_limit("At once:", key->parallel);
+	print_eur("EUR/month:", key->budget_eur);
+	print_limit("Tokens/month:", key->budget_tokens);
 	printf("%-15s %s\n",
 	    "Models:", key->models[0] == '\0' ? "all" : key->models);
 	printf("%-15s %s\n", "Prompt cache:", key->prompt_cache ? "on" : "off");
@@ -180,10 +208,12 @@ add_limit_cell(struct table *t, int64_t limit)
 void
 key_view_row(struct table *t, const struct key *key, int64_t now)
 {
-	char expires[TEXT_UTC_SIZE] = "never";
+	char expires[TEXT_UTC_SIZE] = "never", eur[TEXT_EUR_SIZE] = "-";
 
 	if (key->expires != 0)
 		text_utc(expires, key->expires);
+	if (key->budget_eur != 0)
+		text_eur(eur, key->budget_eur);
 	table_add(t, key->id);
 	table_add(t, key->label);
 	table_add(t, key->last4);
@@ -192,5 +222,7 @@ key_view_row(struct table *t, const struct key *key, int64_t now)
 	add_limit_cell(t, key->rate_limit);
 	add_limit_cell(t, key->tokens_per_minute);
 	add_limit_cell(t, key->parallel);
+	table_add(t, eur);
+	add_limit_cell(t, key->budget_tokens);
 	table_add(t, key->models[0] == '\0' ? "all" : key->models);
 }

@@ -24,7 +24,7 @@ int key_view_print_json(struct json_object *);
 void key_view_print(const struct key *, int64_t now);
 
 /* One key's row in a table with these heads. */
-#define KEY_VIEW_COLUMNS 9
+#define KEY_VIEW_COLUMNS 11
 extern const char *const key_view_heads[KEY_VIEW_COLUMNS];
 void key_view_row(struct table *, const struct key *, int64_t now);
 

@@ -41,6 +41,8 @@ static const struct option options[] = {
 	{ "rate-limit", required_argument, NULL, KEY_RATE_LIMIT },
 	{ "tokens-per-minute", required_argument, NULL, KEY_TOKENS },
 	{ "parallel", required_argument, NULL, KEY_PARALLEL },
+	{ "budget-eur", required_argument, NULL, KEY_BUDGET_EUR },
+	{ "budget-tokens", required_argument, NULL, KEY_BUDGET_TOKENS },
 	{ "models", required_argument, NULL, KEY_MODELS },
 	{ "prompt-cache", no_argument, NULL, KEY_CACHE },
 	{ "no-prompt-cache", no_argument, NULL, KEY_NO_CACHE },

@@ -72,6 +72,8 @@ static const struct row table[CONFIG__MAX] = {
 	    0, MANY, "wrong keys a window and address; 0: any" },
 	[CONFIG_FAILED_AUTH_WINDOW] = { "FAILED_AUTH_WINDOW", SPAN, LIVE, "60",
 	    1, DAY, "length of that window" },
+	[CONFIG_BUDGET_WARNING] = { "BUDGET_WARNING", NUMBER, LIVE, "80", 1,
+	    100, "percent of a key's budget from which its holder is told" },
 	[CONFIG_MAX_BODY_BYTES] = { "MAX_BODY_BYTES", NUMBER, PLAIN, "67108864",
 	    1024, 1024 * MIB, "largest request body" },
 	[CONFIG_MAX_BODY_MEMORY] = { "MAX_BODY_MEMORY", NUMBER, PLAIN,
@@ -90,6 +92,10 @@ static const struct row table[CONFIG__MAX] = {
 	    "of silence in an answer; also for clients that stop reading" },
 	[CONFIG_KEEPALIVE_INTERVAL] = { "KEEPALIVE_INTERVAL", SPAN, LIVE, "15",
 	    1, 3600, "of silence before a stream gets a keep-alive comment" },
+	[CONFIG_METRICS_TOKEN] = { "METRICS_TOKEN", TEXT, SECRET, "", 0, 0,
+	    "bearer token of /metrics; without one there is no such path" },
+	[CONFIG_METRICS_BY_KEY] = { "METRICS_BY_KEY", SWITCH, PLAIN, "0", 0, 1,
+	    "requests and tokens of each key in /metrics, by key id" },
 };
 
 const char *

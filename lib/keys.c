@@ -36,7 +36,8 @@ static const char no_record[] =
     "00000000000000000000000000000000\","
     "\"label\":\"nobody\",\"last4\":\"0000\",\"models\":\"\","
     "\"successor\":\"\",\"created\":0,\"expires\":0,\"rate_limit\":0,"
-    "\"tokens_per_minute\":0,\"parallel\":0,\"disabled\":true,"
+    "\"tokens_per_minute\":0,\"parallel\":0,\"budget_eur\":0,"
+    "\"budget_tokens\":0,\"disabled\":true,"
     "\"prompt_cache\":false}";
 
 /* The next entry that is not blank, or NULL; moves *list behind it. */

@@ -30,6 +30,9 @@ struct key {
 	int64_t rate_limit; /* requests a window; 0: no own limit */
 	int64_t tokens_per_minute; /* 0: no limit */
 	int64_t parallel; /* requests at once; 0: no limit */
+	/* In a calendar month (UTC); 0: no budget. */
+	int64_t budget_eur; /* nano-EUR */
+	int64_t budget_tokens;
 };
 
 enum keys_result {

@@ -20,6 +20,8 @@ static const struct number {
 	{ "rate_limit", offsetof(struct key, rate_limit) },
 	{ "tokens_per_minute", offsetof(struct key, tokens_per_minute) },
 	{ "parallel", offsetof(struct key, parallel) },
+	{ "budget_eur", offsetof(struct key, budget_eur) },
+	{ "budget_tokens", offsetof(struct key, budget_tokens) },
 };
 
 static const struct flag {

@@ -7,6 +7,7 @@
 #define TIME_MAX INT64_C(253402300799)
 /* Further than any limit means anything; sums of them stay far from 2^63. */
 #define COUNT_MAX INT64_C(1000000000000)
+#define EUR_MAX INT64_C(1000000000000000) /* a million, in nano-EUR */
 
 /*
  * The code point at 's' (RFC 3629), and *n, its length in bytes; -1 when the
@@ -193,7 +194,9 @@ key_problem(const struct key *key)
 		return "a time is before 1970 or after 9999";
 	if (!is_within(key->rate_limit, COUNT_MAX) ||
 	    !is_within(key->tokens_per_minute, COUNT_MAX) ||
-	    !is_within(key->parallel, COUNT_MAX))
+	    !is_within(key->parallel, COUNT_MAX) ||
+	    !is_within(key->budget_eur, EUR_MAX) ||
+	    !is_within(key->budget_tokens, COUNT_MAX))
 		return "a limit is negative or too large";
 	return NULL;
 }

@@ -12,7 +12,8 @@ const path = require('node:path');
 const root = path.resolve(__dirname, '..', '..');
 const program = path.resolve(root, process.env.BUILD || 'build', 'bin/pmkey');
 const MEMBERS = ['key_id', 'label', 'last4', 'created', 'expires', 'enabled', 'state',
-  'rate_limit', 'tokens_per_minute', 'parallel', 'models', 'prompt_cache', 'successor'];
+  'rate_limit', 'tokens_per_minute', 'parallel', 'budget_eur', 'budget_tokens',
+  'models', 'prompt_cache', 'successor'];
 
 const sha256 = (text) => crypto.createHash('sha256').update(text).digest('hex');
 const seconds = (utc) => Date.parse(utc) / 1000;
@@ -63,7 +64,7 @@ test('create prints the key once, and the store does not hold it', (t) => {
   const before = Math.floor(Date.now() / 1000);
   const made = json(dir, 'create', '--label', 'Rescue “é” 🐖', '--expires', '90d',
     '--rate-limit', '20', '--tokens-per-minute', '5000', '--parallel', '3',
-    '--models', 'standin/k=v, b', '--prompt-cache');
+    '--budget-eur', '20.5', '--budget-tokens', '1000000', '--models', 'standin/k=v, b', '--prompt-cache');
 
   assert.match(made.key, /^pm_[A-Za-z0-9_-]{43}$/);
   assert.strictEqual(Buffer.from(made.key.slice(3), 'base64url').length, 32);
@@ -72,8 +73,8 @@ test('create prints the key once, and the store does not hold it', (t) => {
   assert.strictEqual(made.last4, made.key.slice(-4));
   assert.ok(seconds(made.created) >= before);
   assert.strictEqual(seconds(made.expires) - seconds(made.created), 90 * 86400);
-  assert.deepStrictEqual([made.rate_limit, made.tokens_per_minute, made.parallel],
-    [20, 5000, 3]);
+  assert.deepStrictEqual([made.rate_limit, made.tokens_per_minute, made.parallel,
+    made.budget_eur, made.budget_tokens], [20, 5000, 3, 20.5, 1000000]);
   assert.deepStrictEqual(made.models, ['standin/k=v', 'b']);
   assert.strictEqual(made.prompt_cache, true);
   assert.deepStrictEqual(Object.keys(made), [...MEMBERS, 'key']);
@@ -102,7 +103,8 @@ test('a plain key has no limits, and people are told to keep it', (t) => {
   assert.match(text, /not be shown again/);
   const [listed] = json(dir, 'list');
   assert.strictEqual(listed.last4, key.slice(-4));
-  for (const name of ['expires', 'rate_limit', 'tokens_per_minute', 'parallel', 'successor'])
+  for (const name of ['expires', 'rate_limit', 'tokens_per_minute', 'parallel', 'budget_eur',
+    'budget_tokens', 'successor'])
     assert.strictEqual(listed[name], null, name);
   assert.deepStrictEqual(listed.models, []);
   assert.deepStrictEqual([listed.enabled, listed.state, listed.prompt_cache],
@@ -117,15 +119,16 @@ test('set changes what is given and leaves the rest', (t) => {
 
   assert.deepStrictEqual(json(dir, 'set', id, '--parallel', '2'), { ...made, parallel: 2 });
   const all = json(dir, 'set', id, '--label', 'b', '--expires', '2h', '--rate-limit', '0',
-    '--tokens-per-minute', '7', '--parallel', '0', '--models', 'x,y', '--prompt-cache');
+    '--tokens-per-minute', '7', '--parallel', '0',
+    '--budget-eur', '0.3', '--budget-tokens', '9', '--models', 'x,y', '--prompt-cache');
   const left = seconds(all.expires) - Date.now() / 1000;
   assert.ok(left > 7100 && left <= 7200, `${left} s`);
   assert.deepStrictEqual(all, { ...made, label: 'b', expires: all.expires, rate_limit: null,
-    tokens_per_minute: 7, parallel: null, models: ['x', 'y'], prompt_cache: true });
+    tokens_per_minute: 7, parallel: null, budget_eur: 0.3, budget_tokens: 9, models: ['x', 'y'], prompt_cache: true });
   assert.deepStrictEqual(json(dir, 'show', id), all);
   assert.deepStrictEqual(
     json(dir, 'set', id, '--label', 'a', '--expires', 'never', '--rate-limit', '5',
-      '--tokens-per-minute', '0', '--models', 'all', '--no-prompt-cache'), made);
+      '--tokens-per-minute', '0', '--budget-eur', '0', '--budget-tokens', '0', '--models', 'all', '--no-prompt-cache'), made);
   assert.strictEqual(json(dir, 'set', id, '--expires', '2999-01-31').expires,
     '2999-01-31T00:00:00Z');
   assert.strictEqual(json(dir, 'set', id, '--expires', '2999-01-31T12:30:00Z').expires,
@@ -140,7 +143,8 @@ test('changes made at once are all kept', async (t) => {
   const dir = stateDir(t);
   const id = json(dir, 'create', '--label', 'a').key_id;
   const given = [['--rate-limit', '1'], ['--parallel', '2'], ['--tokens-per-minute', '3'],
-    ['--models', 'm'], ['--prompt-cache'], ['--label', 'b']];
+    ['--models', 'm'], ['--prompt-cache'], ['--label', 'b'], ['--budget-eur', '4'],
+    ['--budget-tokens', '5']];
 
   const codes = await Promise.all(given.map((args) => new Promise((resolve) =>
     spawn(program, ['set', id, ...args], { env: env(dir), stdio: 'ignore' })
@@ -148,7 +152,8 @@ test('changes made at once are all kept', async (t) => {
   assert.deepStrictEqual(codes, given.map(() => 0));
   const key = json(dir, 'show', id);
   assert.deepStrictEqual([key.rate_limit, key.parallel, key.tokens_per_minute, key.models,
-    key.prompt_cache, key.label], [1, 2, 3, ['m'], true, 'b']);
+    key.prompt_cache, key.label, key.budget_eur, key.budget_tokens],
+  [1, 2, 3, ['m'], true, 'b', 4, 5]);
 });
 
 test('rotate makes a successor and lets the old key run out', (t) => {
@@ -268,6 +273,7 @@ test('an export reads back without loss', (t) => {
   const copy = stateDir(t);
   const first = json(dir, 'create', '--label', 'a “b” \\ "c"', '--expires', '1w',
     '--rate-limit', '5', '--tokens-per-minute', '6', '--parallel', '7', '--models', 'm/n,o=p',
+    '--budget-eur', '0.100000001', '--budget-tokens', '8',
     '--prompt-cache');
   json(dir, 'rotate', first.key_id);
   json(dir, 'disable', json(dir, 'create', '--label', 'c').key_id);
@@ -336,6 +342,8 @@ test('an import is all or nothing, and names each wrong row', (t) => {
     '"rate_limit" is neither': { ...good, rate_limit: 1.5 },
     '"tokens_per_minute" is neither': { ...good, tokens_per_minute: '5' },
     '"parallel" is neither': { ...good, parallel: -1 },
+    '"budget_eur" is neither': { ...good, budget_eur: -1 },
+    '"budget_tokens" is neither': { ...good, budget_tokens: 0.5 },
     '"enabled" is neither': { ...good, enabled: 1 },
     '"prompt_cache" is neither': { ...good, prompt_cache: 'yes' },
     '"models" is not': { ...good, models: ['a,b'] },

@@ -113,6 +113,7 @@ static const struct {
 	{ "IP_RATE_LIMIT_WINDOW", NULL, 60, 1, 0, 1, 86400 },
 	{ "FAILED_AUTH_LIMIT", NULL, 30, 1, 0, 0, 1000000000 },
 	{ "FAILED_AUTH_WINDOW", NULL, 60, 1, 0, 1, 86400 },
+	{ "BUDGET_WARNING", NULL, 80, 1, 0, 1, 100 },
 	{ "MAX_BODY_BYTES", NULL, 64 << 20, 0, 0, 1024, INT64_C(1) << 30 },
 	{ "MAX_BODY_MEMORY", NULL, 512 << 20, 0, 0, 1 << 20, INT64_C(1) << 40 },
 	{ "MAX_IN_FLIGHT", NULL, 1000, 0, 0, 1, 20000 },
@@ -121,6 +122,8 @@ static const struct {
 	{ "UPSTREAM_FIRST_BYTE_TIMEOUT", NULL, 300, 1, 0, 1, 86400 },
 	{ "UPSTREAM_IDLE_TIMEOUT", NULL, 120, 1, 0, 1, 86400 },
 	{ "KEEPALIVE_INTERVAL", NULL, 15, 1, 0, 1, 3600 },
+	{ "METRICS_TOKEN", "", 0, 0, 1, 0, 0 },
+	{ "METRICS_BY_KEY", NULL, 0, 0, 0, 0, 1 },
 };
 
 #define N_SETTINGS (int)(sizeof(settings) / sizeof(settings[0]))

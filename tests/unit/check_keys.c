@@ -542,6 +542,8 @@ START_TEST(settings_are_kept_and_changed)
 	key.rate_limit = 1;
 	key.tokens_per_minute = 1000000000000;
 	key.parallel = 3;
+	key.budget_eur = 1000000000000000;
+	key.budget_tokens = 1000000;
 	ck_assert_int_eq(key_set_models(&key, "standin/k=v, b:c"), 0);
 	ck_assert_int_eq(keys_save(folder, &key), KEYS_OK);
 	ck_assert_int_eq(keys_load(folder, key.id, &read), KEYS_OK);
@@ -695,7 +697,8 @@ START_TEST(what_is_out_of_bounds_is_not_stored)
 	char secret[KEYS_SECRET_SIZE];
 	struct key good = make("one", NOW, secret), key = good;
 	int64_t *const fields[] = { &key.created, &key.expires, &key.rate_limit,
-		&key.tokens_per_minute, &key.parallel };
+		&key.tokens_per_minute, &key.parallel, &key.budget_eur,
+		&key.budget_tokens };
 
 	for (size_t i = 0; i < ELEMENTS(fields); i++) {
 		key = good;
