@@ -211,8 +211,8 @@ drive(struct upstream *u, struct transfer *t)
 
 /*
  * 1 when the upstream cannot have read the whole request: it refused the
- * connection, or a kept-alive one was dead already. (libcurl itself repeats
- * only what it could send whole; see begin_request.)
+ * connection, or a kept-alive one broke while sending. (One that broke while
+ * waiting for the answer libcurl repeats itself; see begin_request.)
  */
 static int
 was_unread(const struct transfer *t)
@@ -224,9 +224,8 @@ was_unread(const struct transfer *t)
 	(void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connections);
 	if (t->code == CURLE_COULDNT_CONNECT)
 		return error == ECONNREFUSED;
-	return connections == 0 && t->head_bytes == 0 &&
-	    (t->code == CURLE_SEND_ERROR || t->code == CURLE_RECV_ERROR ||
-		t->code == CURLE_GOT_NOTHING);
+	return t->code == CURLE_SEND_ERROR && connections == 0 &&
+	    t->head_bytes == 0;
 }
 
 /* One attempt with a handle of its own, which takes its buffers with it. */

@@ -660,9 +660,10 @@ END_TEST
 START_TEST(a_head_is_bounded)
 {
 	ck_assert_int_eq(chat(HELLO, "headers=1000"), UPSTREAM_DONE);
+	ck_assert_int_eq(chat(HELLO, "headers=3000"), UPSTREAM_UNREACHABLE);
 	ck_assert_int_eq(chat(HELLO, "headers=10000"), UPSTREAM_UNREACHABLE);
 	works();
-	ck_assert_int_eq(stat_of("requests"), 3);
+	ck_assert_int_eq(stat_of("requests"), 4);
 }
 END_TEST
 
