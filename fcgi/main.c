@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <getopt.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -55,11 +54,6 @@ harden(void)
 	    prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) == -1 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == -1)
 		log_fatal("cannot keep the memory out of core dumps");
-#ifndef __SANITIZE_ADDRESS__ /* whose allocator has no such switch */
-	/* Whatever is freed is overwritten, libfcgi's and libcurl's as well. */
-	if (mallopt(M_PERTURB, 0xa5) != 1)
-		log_fatalx("cannot have freed memory overwritten");
-#endif
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &files) == -1)
