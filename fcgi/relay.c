@@ -69,7 +69,8 @@ settle(struct relay *r, int status, int worked)
 {
 	const struct meter_usage *u = &r->meter.usage;
 	struct call *c = r->c;
-	struct outcome o = { .status = status,
+	/* Of an error inside a stream the head knew nothing yet. */
+	struct outcome o = { .status = r->meter.failed ? 502 : status,
 		.prompt = u->prompt,
 		.completion = u->completion,
 		.cached = u->cached,
