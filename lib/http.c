@@ -4,14 +4,17 @@
 #include <assert.h>
 #include <fastcgi.h>
 #include <fcgiapp.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include "http_internal.h"
 #include "log.h"
@@ -328,9 +331,31 @@ http_gone(struct http *h)
 	return n >= 2 && record[1] == FCGI_ABORT_REQUEST;
 }
 
+/*
+ * An answer that is over before lighttpd has sent its head gets a length from
+ * it, that of what came: it would look whole. So what was written is to be
+ * read before the end shows. Bounded, because a client that reads slowly makes
+ * lighttpd wait; its head has long been sent then.
+ */
+static void
+wait_until_read(int fd)
+{
+	const struct timespec pause = { 0, 10 * 1000000 };
+	int unread = 1;
+
+	for (int i = 0; i < 50 && unread != 0; i++) {
+		if (ioctl(fd, SIOCOUTQ, &unread) == -1)
+			return;
+		/* Once more when it was read: it is to be worked on, too. */
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 void
 http_cut(struct http *h)
 {
+	if (!h->failed && h->head_sent && h->fcgx != NULL)
+		wait_until_read(h->fcgx->ipcFd);
 	/* Without FastCGI's end record lighttpd cuts the connection, too. */
 	(void)give_up(h); /* its answer is for callers that just failed */
 }
