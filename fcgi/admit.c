@@ -23,13 +23,14 @@ keyed_hash(const struct gate *g, char kind, const void *p, size_t n)
 
 /*
  * The address that the nearest trusted proxy saw stands right-most in
- * X-Forwarded-For; what is left of it the client may have made up.
+ * X-Forwarded-For; what is left of it the client may have made up. Some
+ * proxies (Azure's) add the port: "192.0.2.1:443", "[2001:db8::1]:443".
  */
 static const char *
 client_address(const struct call *c, char to[64])
 {
 	const char *list = http_field(c->http, HTTP_X_FORWARDED_FOR);
-	const char *last;
+	const char *last, *colon;
 	size_t n;
 
 	if (list == NULL || !config_number(c->gate->config, CONFIG_TRUST_PROXY))
@@ -38,6 +39,13 @@ client_address(const struct call *c, char to[64])
 	last = last == NULL ? list : last + 1;
 	last += strspn(last, " \t");
 	n = strcspn(last, " \t");
+	colon = memchr(last, ':', n);
+	if (*last == '[') {
+		last++;
+		n = strcspn(last, "]");
+	} else if (colon != NULL &&
+	    memchr(colon + 1, ':', n - (size_t)(colon + 1 - last)) == NULL)
+		n = (size_t)(colon - last);
 	if (n == 0 || n >= 64)
 		return http_remote_address(c->http);
 	memcpy(to, last, n);

@@ -154,7 +154,7 @@ answer(struct call *c)
 	enum openai_error error;
 	int found;
 
-	if (*path == '\0')
+	if (*path == '\0' || http_is_ambiguous(c->http))
 		return OPENAI_BAD_REQUEST;
 	found = find_route(c, path, method);
 	/* Health checks of a load balancer come over plain HTTP. */

@@ -103,6 +103,26 @@ http_field(const struct http *h, enum http_field field)
 	return variable(h, cgi_name[field]);
 }
 
+int
+http_is_ambiguous(const struct http *h)
+{
+	const char *const *v =
+	    h->fcgx != NULL ? (const char *const *)h->fcgx->envp : h->env;
+	unsigned seen = 0;
+
+	for (; *v != NULL; v++)
+		for (unsigned i = 0; i < HTTP_FIELD__MAX; i++) {
+			size_t n = strlen(cgi_name[i]);
+
+			if (strncmp(*v, cgi_name[i], n) != 0 || (*v)[n] != '=')
+				continue;
+			if ((seen & 1u << i) != 0)
+				return 1;
+			seen |= 1u << i;
+		}
+	return 0;
+}
+
 const char *
 http_remote_address(const struct http *h)
 {

@@ -71,6 +71,12 @@ const char *http_path(struct http *);
 /* NULL when the client did not send it. */
 const char *http_field(const struct http *, enum http_field);
 
+/*
+ * 1 when one of these fields came twice: "X_Forwarded_For" has the CGI name of
+ * "X-Forwarded-For", and nothing tells which of them a proxy wrote.
+ */
+int http_is_ambiguous(const struct http *);
+
 /* "198.51.100.7" as the web server saw it; "" when unknown. */
 const char *http_remote_address(const struct http *);
 

@@ -226,6 +226,30 @@ describe('addresses', () => {
         from('192.0.2.250, 203.0.113.9'))).status, 429);
     });
 
+  it('may come with a port', async () => {
+    for (let i = 0; i < 20; i++) {
+      await gate.request('/v1/models',
+        { auth: false, ...from(`198.51.100.3:${4000 + i}`) });
+      await gate.request('/v1/models',
+        { auth: false, ...from('198.51.100.3') });
+      await gate.request('/v1/models',
+        { auth: false, ...from(`[2001:db8:9::${i}]:${4000 + i}`) });
+      await gate.request('/v1/models',
+        { auth: false, ...from(`[2001:db8:9::${i}]`) });
+    }
+    assert.equal((await ask(gate, from('198.51.100.3'))).status, 429);
+    assert.equal((await ask(gate, from('198.51.100.4:4000'))).status, 200);
+    assert.equal((await ask(gate, from('2001:db8:9::1'))).status, 429);
+    assert.equal((await ask(gate, from('[2001:db8:a::1]:4000'))).status, 200);
+  });
+
+  for (const name of ['x_forwarded_for', 'X-Forwarded_For', 'x_forwarded-for'])
+    it(`cannot be made up as ${name}`, async () => {
+      const answer = await gate.request('/v1/models',
+        { headers: { [name]: '192.0.2.1', 'x-forwarded-for': '192.0.2.2' } });
+      assert.equal(answer.status, 400);
+    });
+
   it('are one for a whole /64 of IPv6', async () => {
     for (let i = 0; i < 40; i++)
       await gate.request('/v1/models',
@@ -252,6 +276,25 @@ describe('addresses', () => {
       for (const address of ['198.51.100.7', '203.0.113.9', '2001:db8:1:2'])
         assert.throws(() => execFileSync('grep', ['-raq', address, folder]),
           { status: 1 });
+  });
+});
+
+describe('addresses behind Caddy', () => {
+  it('cannot be made up either', async () => {
+    const gate = await startStack({ server: 'caddy',
+      env: { TRUST_PROXY: '1', IP_RATE_LIMIT_REQUESTS: '3' } });
+
+    try {
+      const answers = [];
+      for (let i = 0; i < 12; i++)
+        answers.push(await gate.request('/v1/models', { headers: {
+          'x_forwarded_for': `192.0.2.${i}`,
+          'x-forwarded_for': `192.0.2.${i}` } }));
+      assert.equal(answers.filter(({ status }) => status === 200).length, 3);
+      assert.equal(answers.at(-1).status, 429);
+    } finally {
+      await gate.stop();
+    }
   });
 });
 

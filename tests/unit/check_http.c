@@ -202,6 +202,25 @@ START_TEST(what_was_not_sent_is_empty)
 }
 END_TEST
 
+START_TEST(a_field_given_twice_is_ambiguous)
+{
+	const char *const once[] = { "HTTP_X_FORWARDED_FOR=a",
+		"HTTP_X_FORWARDED_FOR_TOO=b", "HTTP_X_FORWARDED=c",
+		"HTTP_X_API_KEY=d", "HTTP_OTHER=e", "HTTP_OTHER=f", NULL };
+	const char *const twice[] = { "HTTP_X_FORWARDED_FOR=a",
+		"HTTP_X_API_KEY=d", "HTTP_X_FORWARDED_FOR=b", NULL };
+	const char *const none[] = { NULL };
+	struct http h;
+
+	http_from_memory(&h, once, "", 0, NULL);
+	ck_assert_int_eq(http_is_ambiguous(&h), 0);
+	http_from_memory(&h, none, "", 0, NULL);
+	ck_assert_int_eq(http_is_ambiguous(&h), 0);
+	http_from_memory(&h, twice, "", 0, NULL);
+	ck_assert_int_eq(http_is_ambiguous(&h), 1);
+}
+END_TEST
+
 START_TEST(tls_is_told_by_the_web_server_alone)
 {
 	static const struct {
@@ -900,6 +919,7 @@ memory_cases(void)
 	ADD_ROWS(t, a_path_means_one_thing_or_nothing, targets);
 	ADD_ROWS(t, each_field_has_its_name, fields);
 	tcase_add_test(t, what_was_not_sent_is_empty);
+	tcase_add_test(t, a_field_given_twice_is_ambiguous);
 	tcase_add_test(t, tls_is_told_by_the_web_server_alone);
 	ADD_ROWS(t, a_body_from_memory, bodies);
 	tcase_add_test(t, an_answer_in_memory);
