@@ -216,8 +216,7 @@ describe('models', { timeout: 30000 }, () => {
       ['hens/free-range', 'hens/free-range'],
       ['hens%2Ffree-range', 'hens/free-range'],
       ['hens%2ffree%2Drange', 'hens/free-range'],
-      ['hens%2Ffree%20range', 'hens/free range'], ['%C3%A4', 'ä'],
-      ['a%252Fb', 'a%2Fb']]) {
+      ['hens%2Ffree%20range', 'hens/free range'], ['%C3%A4', 'ä']]) {
       const answer = await other.request(`/v1/models/${path}`);
       assert.equal(answer.status, 200, path);
       assert.equal(answer.json().id, id);
@@ -225,7 +224,7 @@ describe('models', { timeout: 30000 }, () => {
     for (const path of ['hens', 'hens/', 'hens%2Ffree+range', 'gpt-oss-120b/',
       'a%2Fb', '%67pt', `${'a'.repeat(1500)}`])
       assert.equal((await other.request(`/v1/models/${path}`)).status, 404, path);
-    for (const path of ['%', '%zz', 'a%00b', '..%2Fmodels', '%2e%2e'])
+    for (const path of ['%', '%zz', 'a%252Fb', 'a%00b', '..%2Fmodels', '%2e%2e'])
       assert.ok([400, 404].includes(
         (await other.request(`/v1/models/${path}`)).status), path);
   });
