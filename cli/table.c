@@ -62,7 +62,7 @@ table_print(struct table *t)
 	size_t width[TABLE_COLUMNS_MAX];
 	int bad = t->failed;
 
-	assert(t->n_columns <= TABLE_COLUMNS_MAX);
+	assert(t->n_columns > 0 && t->n_columns <= TABLE_COLUMNS_MAX);
 	for (size_t i = 0; i < t->n_columns; i++)
 		width[i] = width_of(head_of(t, i));
 	for (size_t i = 0; i < t->n; i++)

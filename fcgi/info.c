@@ -174,9 +174,8 @@ info_key(struct call *c)
 	struct json_object *limits = json_object_new_object();
 	struct json_object *usage = month_of_key(c);
 	const struct key *k = &c->key;
-	enum openai_error error;
 
-	if (usage == NULL || (error = admit_look(c)) != OPENAI_OK) {
+	if (usage == NULL || admit_look(c) != OPENAI_OK) {
 		json_object_put(top);
 		json_object_put(limits);
 		json_object_put(usage);

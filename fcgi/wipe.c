@@ -19,8 +19,8 @@
 
 #ifndef OTHER_ALLOCATOR
 
-/* glibc's, under the names it keeps for those who replace the others. */
-void __libc_free(void *);
+/* glibc's, under the name it keeps for those who replace the others. */
+void __libc_free(void *); /* NOLINT(cert-dcl51-cpp): the name is glibc's */
 
 void
 free(void *p)

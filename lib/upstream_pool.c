@@ -15,8 +15,9 @@ struct upstream_pool {
 struct upstream_pool *
 upstream_pool_new(const char *url, size_t keep)
 {
-	struct upstream_pool *p =
-	    calloc(1, sizeof(*p) + keep * sizeof(p->idle[0]));
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are meant */
+	const size_t each = sizeof(struct upstream *);
+	struct upstream_pool *p = calloc(1, sizeof(*p) + keep * each);
 
 	if (p == NULL || pthread_mutex_init(&p->lock, NULL) != 0) {
 		log_warn("cannot keep connections to the upstream");
