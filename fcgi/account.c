@@ -30,6 +30,31 @@ copy_name(char *to, size_t size, const char *from)
 	to[n] = '\0';
 }
 
+/*
+ * What is written down counts from then on instead of what was reserved. The
+ * basis is read first: use that is priced anew in between is counted anew.
+ */
+static void
+write_down(struct call *c, const struct usage_record *r, int64_t now)
+{
+	struct gate *g = c->gate;
+	uint64_t basis = prices_basis(g->prices);
+	int64_t cost = prices_cost(g->prices,
+	    &(struct prices_use){ .model = r->model,
+		.at = now,
+		.prompt = r->prompt,
+		.completion = r->completion,
+		.total = r->total,
+		.audio_bytes = r->audio_bytes,
+		.audio_ms = r->audio_ms });
+
+	limits_budget_announce(g->limits, &c->lease);
+	if (usage_journal_append(g->journal, r, now) == -1)
+		atomic_store(&g->journal_failed, 1);
+	limits_budget_settle(g->limits, c->key_hash, &c->lease,
+	    budget_month(now), basis, cost, r->total);
+}
+
 void
 account(struct call *c, const struct outcome *o)
 {
@@ -52,8 +77,6 @@ account(struct call *c, const struct outcome *o)
 	copy_name(r.model, sizeof(r.model), journal_model(c));
 	copy_name(r.endpoint, sizeof(r.endpoint),
 	    openai_endpoint_name(c->route->endpoint));
-	if (usage_journal_append(c->gate->journal, &r, (int64_t)time(NULL)) ==
-	    -1)
-		atomic_store(&c->gate->journal_failed, 1);
+	write_down(c, &r, (int64_t)time(NULL));
 	admit_settle(c, o->total);
 }

@@ -216,17 +216,20 @@ admit_request(struct call *c, int64_t tokens)
 		atomic_store(&c->gate->journal_failed, 0);
 	}
 	set_windows(c, tokens);
-	switch (limits_take(c->gate->limits, c->windows, WINDOW__MAX,
-	    c->key_hash, c->key.parallel, &c->lease, limits_now())) {
+	switch (budget_take(c)) {
 	case LIMITS_ADMITTED:
-		c->windows_known = 1;
+		c->windows_known = c->budget_known = 1;
 		return OPENAI_OK;
+	case LIMITS_SPENT:
+		c->windows_known = c->budget_known = 1;
+		return OPENAI_BUDGET;
 	case LIMITS_REFUSED:
 		c->windows_known = 1;
 		return name_refusal(c);
 	case LIMITS_PARALLEL:
 		c->windows_known = 1;
 		return OPENAI_RATE_PARALLEL;
+	case LIMITS_UNCOUNTED:
 	case LIMITS_BROKEN:
 	default:
 		return OPENAI_STORE;

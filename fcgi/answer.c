@@ -88,6 +88,25 @@ binding_window(const struct call *c)
 	return own->remaining <= all->remaining ? own : all;
 }
 
+/* Told once little is left, and when that is too little. */
+static int
+budget_fields(struct call *c)
+{
+	const struct limits_budget *b = &c->budget;
+	char eur[TEXT_EUR_SIZE];
+	int bad = 0;
+
+	if (!c->budget_known || b->month == 0)
+		return 0;
+	if (budget_warns(c, b->eur, b->left_eur))
+		bad |= http_head(c->http, "x-pmproxy-budget-remaining-eur",
+		    "%s", text_eur(eur, b->left_eur));
+	if (budget_warns(c, b->tokens, b->left_tokens))
+		bad |= http_head(c->http, "x-pmproxy-budget-remaining-tokens",
+		    "%" PRId64, b->left_tokens);
+	return bad;
+}
+
 static int
 rate_fields(struct call *c)
 {
@@ -127,7 +146,9 @@ origin_fields(struct call *c)
 		"x-request-id, request-id, retry-after, x-should-retry, "
 		"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
 		"x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
-		"x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens");
+		"x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, "
+		"x-pmproxy-budget-remaining-eur, "
+		"x-pmproxy-budget-remaining-tokens");
 }
 
 int
@@ -140,6 +161,7 @@ answer_begin(struct call *c, int status)
 		bad |= http_head(c->http, "request-id", "%s", c->id);
 	bad |= origin_fields(c);
 	bad |= rate_fields(c);
+	bad |= budget_fields(c);
 	return bad ? -1 : 0;
 }
 
@@ -163,6 +185,9 @@ error_fields(struct call *c, enum openai_error error)
 {
 	if (error == OPENAI_BAD_KEY || error == OPENAI_NO_KEY)
 		return http_head(c->http, "WWW-Authenticate", "Bearer");
+	/* It will be the same until the month or the budget changes. */
+	if (error == OPENAI_BUDGET)
+		return http_head(c->http, "x-should-retry", "false");
 	if (error == OPENAI_METHOD)
 		return http_head(c->http, "Allow", "%s%s", c->route->method,
 		    strcmp(c->route->method, "GET") == 0 ? ", HEAD" : "");

@@ -5,6 +5,7 @@
 #ifndef PMPROXY_GATE_H
 #define PMPROXY_GATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -38,6 +39,7 @@ struct gate {
 	atomic_int_fast64_t in_flight;
 	atomic_int_fast64_t body_memory;
 	atomic_int journal_failed; /* since a line was last written */
+	pthread_mutex_t counting; /* the use of a key's month */
 };
 
 enum window {
@@ -65,6 +67,8 @@ struct call {
 	struct openai_request request;
 	struct limits_window windows[WINDOW__MAX];
 	int windows_known; /* they were taken or looked at */
+	struct limits_budget budget; /* month 0: none */
+	int budget_known;
 	struct limits_lease lease;
 	int64_t retry_ms; /* when a refusal says when to return */
 };
@@ -97,6 +101,20 @@ enum openai_error admit_look(struct call *);
 /* The true number of tokens is known. */
 void admit_settle(struct call *, int64_t tokens);
 void admit_release(struct call *);
+
+/*
+ * budget.c: a key's month. budget_expect says what to reserve when the request
+ * is admitted; budget_take is limits_take_budget for a call, and counts the
+ * month's use when nobody has yet.
+ */
+enum openai_error
+budget_expect(struct call *, int64_t prompt, int64_t completion);
+enum limits_result budget_take(struct call *);
+/* 1 when so much of a budget is gone that its holder is to be told. */
+int budget_warns(const struct call *, int64_t budget, int64_t left);
+/* Unix seconds of the start of that month (UTC), or of the next. */
+int64_t budget_month(int64_t unix_s);
+int64_t budget_next_month(int64_t unix_s);
 
 /* answer.c: heads, errors and small JSON answers. */
 int answer_begin(struct call *, int status); /* the fields of every answer */

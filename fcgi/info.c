@@ -122,21 +122,18 @@ month_of_key(struct call *c)
 {
 	struct json_object *o = json_object_new_object();
 	const char *state_dir = config_text(c->gate->config, CONFIG_STATE_DIR);
-	char when[TEXT_UTC_SIZE], day[12], eur[TEXT_EUR_SIZE];
+	char when[TEXT_UTC_SIZE], eur[TEXT_EUR_SIZE];
 	struct month m = { .prices = c->gate->prices };
-	int64_t from;
 
-	text_utc(when, c->now);
-	memcpy(day, when, 8);
-	memcpy(day + 8, "01", 3);
-	if (text_to_day(day, &from) == -1 || prices_refresh(m.prices) == -1 ||
-	    usage_each(state_dir, from, c->now + 3600, c->key.id, sum_up, &m) !=
-		0) {
+	if (prices_refresh(m.prices) == -1 ||
+	    usage_each(state_dir, budget_month(c->now),
+		budget_next_month(c->now), c->key.id, sum_up, &m) != 0) {
 		json_object_put(o);
 		return NULL;
 	}
-	day[7] = '\0';
-	add_text(&o, "period", day);
+	text_utc(when, c->now);
+	when[7] = '\0';
+	add_text(&o, "period", when);
 	add_number(&o, "requests", m.sum.requests);
 	add_number(&o, "errors", m.sum.errors);
 	add_number(&o, "prompt_tokens", m.sum.prompt);

@@ -23,6 +23,8 @@
 #define ERROR_MAX 65536
 /* Reserved of the token window for an answer of unknown length. */
 #define TOKENS_UNKNOWN 256
+/* The same of a month's budget. */
+#define BUDGET_TOKENS_UNKNOWN 2048
 
 enum kind {
 	NOTHING_YET,
@@ -534,19 +536,30 @@ understand(struct call *c)
 	return error;
 }
 
-/* Reserved of the token window until the true count is known. */
-static int64_t
-expected_tokens(const struct call *c)
+/*
+ * Reserves of the token window and of the budget until the true count is
+ * known. A window is whole again in a minute, so its guess may be low; a
+ * budget should not be passed by many answers at once.
+ */
+static enum openai_error
+admit(struct call *c)
 {
+	int64_t prompt = (int64_t)(c->body.len / 4) + 1;
 	int64_t answer = c->request.max_tokens;
+	int unknown = answer == 0;
+	enum openai_error error;
 
 	if (!counts_tokens(c))
-		return 1;
-	if (c->route->endpoint == OPENAI_EMBEDDINGS)
-		answer = 0;
-	else if (answer == 0)
-		answer = TOKENS_UNKNOWN;
-	return (int64_t)(c->body.len / 4) + answer + 1;
+		prompt = answer = unknown = 0;
+	else if (c->route->endpoint == OPENAI_EMBEDDINGS)
+		answer = unknown = 0;
+	error =
+	    budget_expect(c, prompt, unknown ? BUDGET_TOKENS_UNKNOWN : answer);
+	if (error != OPENAI_OK)
+		return error;
+	if (!counts_tokens(c))
+		return admit_request(c, 1);
+	return admit_request(c, prompt + (unknown ? TOKENS_UNKNOWN : answer));
 }
 
 enum openai_error
@@ -560,7 +573,7 @@ relay_answer(struct call *c)
 	if ((error = admit_load(c)) != OPENAI_OK ||
 	    (error = read_body(c)) != OPENAI_OK ||
 	    (error = understand(c)) != OPENAI_OK ||
-	    (error = admit_request(c, expected_tokens(c))) != OPENAI_OK)
+	    (error = admit(c)) != OPENAI_OK)
 		return error;
 	/* A client that stops reading gives its place back. */
 	if (http_write_timeout(c->http, c->live.number[CONFIG_IDLE_TIMEOUT]) ==

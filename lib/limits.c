@@ -242,8 +242,63 @@ charge_all(struct taking *taking)
 struct place {
 	uint64_t who;
 	int64_t limit;
+	struct limits_budget *budget; /* NULL: none */
 	uint32_t slot;
 };
+
+static enum limits_result
+look_at_place(struct taking *taking, const struct place *place)
+{
+	if (place->limit > 0 &&
+	    limits_lease_count(taking->header, place->who) >= place->limit)
+		return LIMITS_PARALLEL;
+	return LIMITS_ADMITTED;
+}
+
+static enum limits_result
+look_at_budget(struct taking *taking, const struct place *place)
+{
+	if (place->budget == NULL)
+		return LIMITS_ADMITTED;
+	return limits_budget_fit(
+	    taking->header, place->who, place->budget, taking->now_ms);
+}
+
+/* The lease says who holds it only once it says what is reserved. */
+static void
+hold_place(struct limits *limits, const struct place *place)
+{
+	struct limits_budget *budget = place->budget;
+
+	if (budget != NULL) {
+		limits_lease_reserve(limits, place->slot, budget->cost_eur,
+		    budget->cost_tokens, 0, 1);
+		if (budget->eur > 0)
+			budget->left_eur -= budget->cost_eur;
+		if (budget->tokens > 0)
+			budget->left_tokens -= budget->cost_tokens;
+	}
+	limits_lease_hold(limits, place->slot, place->who);
+}
+
+/*
+ * A budget that is spent comes first, since waiting does not help there; one
+ * that has to be counted last, since that costs.
+ */
+static enum limits_result
+look(struct taking *taking, const struct place *place)
+{
+	enum limits_result windows = look_at_all(taking), rest;
+
+	if (place == NULL)
+		return windows;
+	rest = look_at_budget(taking, place);
+	if (rest == LIMITS_SPENT)
+		return rest;
+	if (windows == LIMITS_ADMITTED)
+		windows = look_at_place(taking, place);
+	return windows == LIMITS_ADMITTED ? rest : windows;
+}
 
 static enum limits_result
 take_under_lock(
@@ -254,14 +309,11 @@ take_under_lock(
 	taking->header = limits->map.header;
 	if (lock_all(taking) == -1)
 		return LIMITS_BROKEN;
-	result = look_at_all(taking);
-	if (result == LIMITS_ADMITTED && place != NULL && place->limit > 0 &&
-	    limits_lease_count(taking->header, place->who) >= place->limit)
-		result = LIMITS_PARALLEL;
+	result = look(taking, place);
 	if (result == LIMITS_ADMITTED) {
 		charge_all(taking);
 		if (place != NULL)
-			limits_lease_hold(limits, place->slot, place->who);
+			hold_place(limits, place);
 	}
 	tell_all(taking);
 	unlock_all(taking, taking->locks);
@@ -279,7 +331,8 @@ take(struct limits *limits, struct taking *taking, const struct place *place)
 		need_lock(taking, limits_lease_lock(place->who));
 	result = take_under_lock(limits, taking, place);
 	/* The dead must not stand in the way of the living. */
-	if (result == LIMITS_PARALLEL && limits_lease_reap(&limits->map) > 0)
+	if ((result == LIMITS_PARALLEL || result == LIMITS_SPENT) &&
+	    limits_lease_reap(&limits->map) > 0)
 		result = take_under_lock(limits, taking, place);
 	limits_shm_end(limits);
 	return result;
@@ -290,13 +343,36 @@ limits_take(struct limits *limits, struct limits_window *window, size_t n,
     uint64_t parallel_who, int64_t parallel, struct limits_lease *lease,
     int64_t now_ms)
 {
-	struct place place = { parallel_who, parallel, 0 };
+	return limits_take_budget(
+	    limits, window, n, parallel_who, parallel, NULL, lease, now_ms);
+}
+
+/* Only a bug can break this. */
+static int
+budget_is_valid(
+    const struct limits_budget *budget, const struct limits_lease *lease)
+{
+	if (budget == NULL ||
+	    (lease != NULL && budget->eur >= 0 && budget->tokens >= 0 &&
+		budget->cost_eur >= 0 && budget->cost_tokens >= 0))
+		return 1;
+	log_warnx("limits: a budget makes no sense");
+	return 0;
+}
+
+enum limits_result
+limits_take_budget(struct limits *limits, struct limits_window *window,
+    size_t n, uint64_t parallel_who, int64_t parallel,
+    struct limits_budget *budget, struct limits_lease *lease, int64_t now_ms)
+{
+	struct place place = { parallel_who, parallel, budget, 0 };
 	enum limits_result result;
 	struct taking taking;
 
 	if (lease != NULL)
 		lease->slot = 0;
-	if (taking_init(&taking, window, n, now_ms) == -1)
+	if (taking_init(&taking, window, n, now_ms) == -1 ||
+	    !budget_is_valid(budget, lease))
 		return LIMITS_BROKEN;
 	if (lease == NULL)
 		return take(limits, &taking, NULL);

@@ -8,7 +8,7 @@
  * what a dead process held in parallel counts is given back. All functions
  * are thread-safe; nothing is locked while anything slow happens.
  *
- * The file takes 30 MB, reserved at once. Each kind of window has its own
+ * The file takes 34 MB, reserved at once. Each kind of window has its own
  * part of it: 4,096 keys for requests and for tokens, 16,384 addresses, 8,192
  * addresses that failed to log in. When one is full the longest unused makes
  * room, but never one that is being refused; where all of those it competes
@@ -16,6 +16,13 @@
  * than 128 admissions at different milliseconds (global 4,096, failed logins
  * 32); above that some count up to a 127th (4,095th, 31st) of the window too
  * long, never too short.
+ *
+ * A month's budget is what was written down as used in that month plus what
+ * requests in flight have reserved. What was used stands in the journal; here
+ * is a running tally of it, made when somebody first asks, and made anew
+ * whenever there is doubt about it (a death between writing a use down and
+ * tallying it, other prices, a new file). Reservations belong to places in
+ * flight, so those of the dead come back.
  *
  * A deleted file is made anew, within a second, and the windows start afresh.
  * A damaged one refuses everything until it is deleted or all is restarted.
@@ -56,10 +63,26 @@ struct limits_window {
 	int64_t taken_at; /* private, for limits_settle */
 };
 
+/* What is left of a month's budget; 0 is no budget of that kind. */
+struct limits_budget {
+	/* Set by the caller. */
+	int64_t month; /* names it */
+	uint64_t basis; /* names the prices that money is counted by */
+	int64_t eur, tokens; /* the budget, EUR in any small unit */
+	int64_t cost_eur, cost_tokens; /* what to reserve */
+
+	/* Filled in, unless LIMITS_UNCOUNTED or LIMITS_BROKEN. */
+	int64_t left_eur, left_tokens; /* without what is reserved */
+	uint64_t ticket; /* LIMITS_UNCOUNTED: private, for _load */
+};
+
 enum limits_result {
 	LIMITS_ADMITTED,
 	LIMITS_REFUSED, /* a window is full: see its retry_ms > 0 */
 	LIMITS_PARALLEL, /* too many at once for this key */
+	LIMITS_SPENT, /* the budget does not hold that much more */
+	LIMITS_UNCOUNTED, /* the month's use is not known here: count it, then
+			     limits_budget_load, then take again */
 	LIMITS_BROKEN /* the shared memory is unusable: refuse, 503 */
 };
 
@@ -88,6 +111,36 @@ int64_t limits_now(void);
 enum limits_result limits_take(struct limits *, struct limits_window *,
     size_t n, uint64_t parallel_who, int64_t parallel,
     struct limits_lease *lease, int64_t now_ms);
+
+/*
+ * The same, and a reservation from the month's budget of 'parallel_who' ('budget'
+ * NULL: none), which needs a lease. A reservation of 0 still needs something
+ * left of the budget.
+ */
+enum limits_result limits_take_budget(struct limits *, struct limits_window *,
+    size_t n, uint64_t parallel_who, int64_t parallel, struct limits_budget *,
+    struct limits_lease *lease, int64_t now_ms);
+
+/*
+ * What was counted after LIMITS_UNCOUNTED, from what is written down. 0, or -1
+ * when use was written down meanwhile: ask and count again.
+ */
+int limits_budget_load(struct limits *, uint64_t who,
+    const struct limits_budget *, int64_t eur, int64_t tokens);
+
+/*
+ * Around writing a use down: announce it before, settle it after. From there
+ * on it counts instead of what the lease had reserved. To be called whether
+ * there is a budget or not: one may be set at any time.
+ */
+void limits_budget_announce(struct limits *, const struct limits_lease *);
+void
+limits_budget_settle(struct limits *, uint64_t who, const struct limits_lease *,
+    int64_t month, uint64_t basis, int64_t eur, int64_t tokens);
+
+/* Fills in what is left; LIMITS_ADMITTED, or why it could not. */
+enum limits_result
+limits_budget_look(struct limits *, uint64_t who, struct limits_budget *);
 
 /* Fills in the windows and takes nothing. */
 enum limits_result

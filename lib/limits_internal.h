@@ -8,6 +8,7 @@
  * limits_file.c   the file: made, checked, mapped
  * limits_shm.c    the handle, its locks, and the file going away under it
  * limits_lease.c  places in flight, and giving back those of the dead
+ * limits_budget.c the month's use, and what those in flight have reserved
  */
 #ifndef PMPROXY_LIMITS_INTERNAL_H
 #define PMPROXY_LIMITS_INTERNAL_H
@@ -20,7 +21,7 @@
 #include "limits.h"
 
 /* Raise it when anything below changes: an older file is then replaced. */
-#define LIMITS_VERSION UINT64_C(1)
+#define LIMITS_VERSION UINT64_C(2)
 #define LIMITS_MAGIC UINT64_C(0x706d6c696d697473)
 /* Written over it when the file was deleted and the users have to move on. */
 #define LIMITS_RETIRED UINT64_C(0x706d6c2d676f6e65)
@@ -79,6 +80,25 @@ struct limits_geometry {
 };
 extern const struct limits_geometry limits_geometry[LIMITS_TABLE__MAX];
 
+/* What a place in flight has reserved of its holder's budget. */
+struct limits_hold {
+	_Atomic int64_t eur, tokens;
+	/* Its use is written down but not tallied yet, or may be. */
+	_Atomic uint32_t writing;
+};
+
+/*
+ * What was used in a month. It is right while 'known' and 'known_at' equals
+ * 'doubts': whoever has a doubt adds one, without a lock.
+ */
+struct limits_tally {
+	_Atomic uint64_t who; /* 0: nobody */
+	_Atomic uint64_t doubts;
+	uint64_t known_at, basis;
+	int64_t month, eur, tokens, used_ms;
+	int known;
+};
+
 struct limits_lock {
 	alignas(64) pthread_mutex_t mutex;
 };
@@ -93,6 +113,9 @@ struct limits_header {
 	struct limits_lock lock[LIMITS_LOCKS];
 	/* Who holds each; 0: free. */
 	alignas(64) _Atomic uint64_t lease[LIMITS_PROCESSES][LIMITS_LEASES];
+	struct limits_hold hold[LIMITS_PROCESSES][LIMITS_LEASES];
+	/* Guarded by the lock of the leases of the same 'who'. */
+	struct limits_tally tally[LIMITS_STRIPES][LIMITS_WAYS];
 };
 
 /* One mapping of the file. */
@@ -102,8 +125,10 @@ struct limits_map {
 	uint32_t process; /* our row of leases, ours by a lock on 'fd' */
 };
 
+/* What of it is to be written into a file that takes this one's place. */
 struct limits_held {
 	_Atomic uint64_t who;
+	struct limits_hold hold;
 };
 
 struct limits {
@@ -209,7 +234,23 @@ void limits_lease_hold(struct limits *, uint32_t slot, uint64_t who);
 /* 'usable': the map may be written to. */
 void limits_lease_drop(struct limits *, uint32_t slot, int usable);
 int64_t limits_lease_count(struct limits_header *, uint64_t who);
+/* A place marks its holder with this, which is not 0. */
+uint64_t limits_lease_mark(uint64_t who);
+/* Sets what a place of this process has reserved; 'usable' as above. */
+void limits_lease_reserve(struct limits *, uint32_t slot, int64_t eur,
+    int64_t tokens, int writing, int usable);
 /* Gives back what dead processes hold; how many processes that were. */
 int limits_lease_reap(struct limits_map *);
+
+/*
+ * limits_budget.c. Under the lock of the leases of 'who': whether the cost
+ * fits, LIMITS_ADMITTED, LIMITS_SPENT or LIMITS_UNCOUNTED.
+ */
+enum limits_result limits_budget_fit(struct limits_header *, uint64_t who,
+    struct limits_budget *, int64_t now_ms);
+/* Without a lock: whoever bears that mark is to be counted anew. */
+void limits_budget_doubt(struct limits_header *, uint64_t mark);
+/* After a death under that lock of leases. */
+void limits_budget_repair(struct limits_header *, uint32_t stripe);
 
 #endif

@@ -11,8 +11,8 @@
 #include "log.h"
 
 /* A lease marks who holds it with a number other than 0. */
-static uint64_t
-mark_of(uint64_t who)
+uint64_t
+limits_lease_mark(uint64_t who)
 {
 	return who == 0 ? 1 : who;
 }
@@ -20,7 +20,8 @@ mark_of(uint64_t who)
 uint32_t
 limits_lease_lock(uint64_t who)
 {
-	return LIMITS_LOCK_PARALLEL + (uint32_t)(mark_of(who) % LIMITS_STRIPES);
+	return LIMITS_LOCK_PARALLEL +
+	    (uint32_t)(limits_lease_mark(who) % LIMITS_STRIPES);
 }
 
 /*
@@ -46,6 +47,27 @@ row_lock(const struct limits_map *map, int command, short type, uint32_t row,
 }
 
 static void
+hold_set(struct limits_hold *hold, int64_t eur, int64_t tokens, int writing)
+{
+	atomic_store(&hold->writing, writing != 0);
+	atomic_store(&hold->eur, eur);
+	atomic_store(&hold->tokens, tokens);
+}
+
+/* Nobody knows how far a dead one came with writing its use down. */
+static void
+place_clear(struct limits_header *header, uint32_t row, uint32_t slot)
+{
+	struct limits_hold *hold = &header->hold[row][slot];
+	uint64_t mark = atomic_load(&header->lease[row][slot]);
+
+	if (mark != 0 && atomic_load(&hold->writing))
+		limits_budget_doubt(header, mark);
+	atomic_store(&header->lease[row][slot], 0);
+	hold_set(hold, 0, 0, 0);
+}
+
+static void
 row_clear(struct limits_header *header, uint32_t row)
 {
 	uint32_t i, high = atomic_load(&header->high[row]);
@@ -53,7 +75,7 @@ row_clear(struct limits_header *header, uint32_t row)
 	if (high > LIMITS_LEASES)
 		high = LIMITS_LEASES;
 	for (i = 0; i < high; i++)
-		atomic_store(&header->lease[row][i], 0);
+		place_clear(header, row, i);
 	atomic_store(&header->high[row], 0);
 }
 
@@ -117,7 +139,7 @@ limits_lease_reap(struct limits_map *map)
 int64_t
 limits_lease_count(struct limits_header *header, uint64_t who)
 {
-	uint64_t mark = mark_of(who);
+	uint64_t mark = limits_lease_mark(who);
 	uint32_t row, i, high;
 	int64_t count = 0;
 
@@ -169,8 +191,8 @@ row_set(struct limits_map *map, uint32_t slot, uint64_t mark)
 void
 limits_lease_hold(struct limits *limits, uint32_t slot, uint64_t who)
 {
-	atomic_store(&limits->held[slot].who, mark_of(who));
-	row_set(&limits->map, slot, mark_of(who));
+	atomic_store(&limits->held[slot].who, limits_lease_mark(who));
+	row_set(&limits->map, slot, limits_lease_mark(who));
 }
 
 void
@@ -179,13 +201,33 @@ limits_lease_drop(struct limits *limits, uint32_t slot, int usable)
 	atomic_store(&limits->held[slot].who, 0);
 	if (usable)
 		row_set(&limits->map, slot, 0);
+	limits_lease_reserve(limits, slot, 0, 0, 0, usable);
+}
+
+void
+limits_lease_reserve(struct limits *limits, uint32_t slot, int64_t eur,
+    int64_t tokens, int writing, int usable)
+{
+	const struct limits_map *map = &limits->map;
+
+	hold_set(&limits->held[slot].hold, eur, tokens, writing);
+	if (usable)
+		hold_set(&map->header->hold[map->process][slot], eur, tokens,
+		    writing);
 }
 
 void
 limits_lease_sync(struct limits *limits)
 {
+	const struct limits_held *held;
 	uint32_t i;
 
-	for (i = 0; i < limits->slots; i++)
-		row_set(&limits->map, i, atomic_load(&limits->held[i].who));
+	for (i = 0; i < limits->slots; i++) {
+		held = &limits->held[i];
+		hold_set(&limits->map.header->hold[limits->map.process][i],
+		    atomic_load(&held->hold.eur),
+		    atomic_load(&held->hold.tokens),
+		    (int)atomic_load(&held->hold.writing));
+		row_set(&limits->map, i, atomic_load(&held->who));
+	}
 }

@@ -8,7 +8,7 @@
 
 /*
  * Keys are made by admins, so their tables need not withstand a flood; the
- * others must and may. All in all 30 MB, reserved when the file is made.
+ * others must and may. With the leases 34 MB, reserved when the file is made.
  */
 const struct limits_geometry limits_geometry[LIMITS_TABLE__MAX] = {
 	[LIMITS_GLOBAL] = { 1, 4096 },
@@ -179,8 +179,11 @@ limits_table_repair(struct limits_header *header, uint32_t lock)
 	enum limits_table table = LIMITS_GLOBAL;
 	uint32_t i, way;
 
+	/* Leases are single stores: nothing to repair. */
+	if (lock >= LIMITS_LOCK_PARALLEL && lock < LIMITS_LOCK_GLOBAL)
+		limits_budget_repair(header, lock - LIMITS_LOCK_PARALLEL);
 	if (lock >= LIMITS_LOCK_PARALLEL && lock != LIMITS_LOCK_GLOBAL)
-		return; /* leases are single stores: nothing to repair */
+		return;
 	if (lock != LIMITS_LOCK_GLOBAL)
 		table = (enum limits_table)(lock / LIMITS_STRIPES + 1);
 	for (i = lock == LIMITS_LOCK_GLOBAL ? 0 : lock % LIMITS_STRIPES;

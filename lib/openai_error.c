@@ -77,6 +77,10 @@ static const struct error_row errors[OPENAI_ERROR__MAX] = {
 	[OPENAI_RATE_FAILED_AUTH] = { 429, "requests", NULL, LIMITED,
 	    "Too many wrong keys come from your address. Check the key and "
 	    "try again after the time in the Retry-After header." },
+	[OPENAI_BUDGET] = { 429, "insufficient_quota", NULL,
+	    "insufficient_quota",
+	    "What is left of this key's budget for the month does not cover "
+	    "the request. Ask your admin." },
 	[OPENAI_CLIENT_GONE] = { 499, INVALID, NULL, NULL,
 	    "The connection was closed before the answer began." },
 	[OPENAI_UPSTREAM_AUTH] = { 502, "server_error", NULL, "upstream_auth",

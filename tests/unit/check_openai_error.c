@@ -52,6 +52,8 @@ static const struct {
 	    "rate_limit_error" },
 	{ OPENAI_RATE_FAILED_AUTH, 429, "requests", NULL, "rate_limit_exceeded",
 	    "rate_limit_error" },
+	{ OPENAI_BUDGET, 429, "insufficient_quota", NULL, "insufficient_quota",
+	    "rate_limit_error" },
 	{ OPENAI_CLIENT_GONE, 499, INVALID, NULL, NULL, INVALID },
 	{ OPENAI_UPSTREAM_AUTH, 502, "server_error", NULL, "upstream_auth",
 	    "api_error" },

@@ -1,0 +1,166 @@
+/*
+ * A key's month: what a request reserves of it, and how the use so far is
+ * counted when shared memory does not know it.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "gate.h"
+#include "lib/log.h"
+#include "lib/text.h"
+
+/* Seconds of audio are guessed from its bytes; few recordings have less. */
+#define AUDIO_BYTES_A_SECOND 4000
+/* Answers may end while their use is being counted. */
+#define COUNTS_MAX 200
+
+int64_t
+budget_month(int64_t unix_s)
+{
+	char utc[TEXT_UTC_SIZE];
+	int64_t start = unix_s;
+
+	/* "2026-11-22T..." to "2026-11-01" */
+	text_utc(utc, unix_s);
+	memcpy(utc + 8, "01", 3);
+	(void)text_to_day(utc, &start); /* no time outside of calendars */
+	return start;
+}
+
+int64_t
+budget_next_month(int64_t unix_s)
+{
+	return budget_month(budget_month(unix_s) + INT64_C(32) * 86400);
+}
+
+int
+budget_warns(const struct call *c, int64_t budget, int64_t left)
+{
+	int64_t percent = c->live.number[CONFIG_BUDGET_WARNING];
+
+	return budget > 0 &&
+	    (__int128)(budget - left) * 100 >= (__int128)budget * percent;
+}
+
+enum openai_error
+budget_expect(struct call *c, int64_t prompt, int64_t completion)
+{
+	struct limits_budget *b = &c->budget;
+	const struct prices_use use = {
+		.model = c->request.model,
+		.at = c->now,
+		.prompt = prompt,
+		.completion = completion,
+		.audio_bytes = c->request.audio_bytes,
+		.audio_ms =
+		    c->request.audio_bytes * 1000 / AUDIO_BYTES_A_SECOND,
+	};
+
+	/* Also for who has no budget: what is written down has its price. */
+	if (prices_refresh(c->gate->prices) == -1)
+		return OPENAI_STORE;
+	if (c->key.budget_eur == 0 && c->key.budget_tokens == 0)
+		return OPENAI_OK;
+	*b = (struct limits_budget){ .month = budget_month(c->now),
+		.basis = prices_basis(c->gate->prices),
+		.eur = c->key.budget_eur,
+		.tokens = c->key.budget_tokens,
+		.cost_tokens = prompt + completion };
+	b->cost_eur = prices_cost(c->gate->prices, &use);
+	return OPENAI_OK;
+}
+
+struct count {
+	struct prices *prices;
+	int64_t eur, tokens;
+};
+
+static void
+add(int64_t *sum, int64_t n)
+{
+	if (__builtin_add_overflow(*sum, n, sum))
+		*sum = INT64_MAX;
+}
+
+static int
+count_one(const struct usage_total *t, void *arg)
+{
+	struct count *count = arg;
+
+	add(&count->tokens, t->total);
+	add(&count->eur,
+	    prices_cost(count->prices,
+		&(struct prices_use){ .model = t->model,
+		    .at = t->hour,
+		    .prompt = t->prompt,
+		    .completion = t->completion,
+		    .total = t->total,
+		    .audio_bytes = t->audio_bytes,
+		    .audio_ms = t->audio_ms }));
+	return 0;
+}
+
+/* 1 when the tally is in place, 0 to try again, -1 when nothing can be read. */
+static int
+count(struct call *c)
+{
+	struct gate *g = c->gate;
+	const struct limits_budget *b = &c->budget;
+	struct count sum = { .prices = g->prices };
+
+	if (usage_each(config_text(g->config, CONFIG_STATE_DIR), b->month,
+		budget_next_month(b->month), c->key.id, count_one, &sum) != 0)
+		return -1;
+	/* The prices changed on the way: it would be a bit of both. */
+	if (prices_basis(g->prices) != b->basis)
+		return 0;
+	return limits_budget_load(
+		   g->limits, c->key_hash, b, sum.eur, sum.tokens) == 0;
+}
+
+static enum limits_result
+take(struct call *c)
+{
+	struct limits_budget *b = &c->budget;
+
+	if (b->month != 0) {
+		b->month = budget_month((int64_t)time(NULL));
+		b->basis = prices_basis(c->gate->prices);
+	}
+	return limits_take_budget(c->gate->limits, c->windows, WINDOW__MAX,
+	    c->key_hash, c->key.parallel, b->month != 0 ? b : NULL, &c->lease,
+	    limits_now());
+}
+
+/* One thread at a time: the others find it done. */
+static enum limits_result
+count_and_take(struct call *c)
+{
+	static const struct timespec nap = { 0, 2000000 };
+	enum limits_result result;
+	int counted = 0;
+
+	for (int i = 0; i < COUNTS_MAX; i++) {
+		if ((result = take(c)) != LIMITS_UNCOUNTED)
+			return result;
+		if ((counted = count(c)) == -1)
+			return LIMITS_BROKEN;
+		if (counted == 0)
+			(void)nanosleep(&nap, NULL); /* waking early is fine */
+	}
+	log_warnx("what '%s' used this month cannot be counted", c->key.id);
+	return LIMITS_BROKEN;
+}
+
+enum limits_result
+budget_take(struct call *c)
+{
+	enum limits_result result = take(c);
+
+	if (result != LIMITS_UNCOUNTED)
+		return result;
+	(void)pthread_mutex_lock(&c->gate->counting); /* ours: cannot fail */
+	result = count_and_take(c);
+	(void)pthread_mutex_unlock(&c->gate->counting);
+	return result;
+}
