@@ -43,6 +43,7 @@ static const char help[] =
 static pthread_mutex_t alive_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t alive_change = PTHREAD_COND_INITIALIZER;
 static uint32_t threads_alive;
+static atomic_int ending; /* no request is taken any more */
 
 /* No core dump, no debugger: the memory holds what people wrote. */
 static void
@@ -114,6 +115,23 @@ read_arguments(int argc, char *argv[])
 	take_systemd_socket();
 }
 
+/*
+ * A thread that waits to accept has a descriptor set aside already; one that
+ * relays has three for the upstream, as have those that are kept warm.
+ */
+static void
+check_descriptors(uint32_t threads)
+{
+	uint64_t need = (uint64_t)threads * 4 + 3 * IDLE_UPSTREAMS + 32;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < need)
+		log_warnx("MAX_IN_FLIGHT needs up to %llu open files, the "
+			  "limit is %llu (ulimit -n)",
+		    (unsigned long long)need,
+		    (unsigned long long)files.rlim_cur);
+}
+
 /* Each process has its share of the bounds; returns its threads. */
 static uint32_t
 share_bounds(struct gate *g)
@@ -137,6 +155,7 @@ prepare(struct gate *g)
 	if ((g->config = config_load()) == NULL)
 		exit(1);
 	threads = share_bounds(g);
+	check_descriptors(threads);
 	state_dir = config_text(g->config, CONFIG_STATE_DIR);
 	run_dir = config_text(g->config, CONFIG_RUN_DIR);
 	if (secret_installation(state_dir, g->secret) == -1 ||
@@ -158,19 +177,49 @@ prepare(struct gate *g)
 	return threads;
 }
 
+/*
+ * After an accept that failed. A thread that ended here would be missing for
+ * good, and in silence: a shortage passes, and without a socket lighttpd
+ * starts another responder.
+ */
+static void
+wait_out(int error)
+{
+	static const struct timespec pause = { .tv_nsec = 100000000 };
+	static _Atomic int64_t logged_at;
+	int64_t now = limits_now() / 1000, last = atomic_load(&logged_at);
+
+	if (atomic_load(&ending))
+		return;
+	errno = error < 0 ? -error : EIO;
+	if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK) {
+		log_warn("cannot take requests: no listening socket");
+		_exit(1);
+	}
+	if (last != now &&
+	    atomic_compare_exchange_strong(&logged_at, &last, now))
+		log_warn("cannot take requests");
+	(void)nanosleep(&pause, NULL); /* cut short it is as good */
+}
+
 static void
 answer_requests(struct gate *g)
 {
 	FCGX_Request request;
+	int error;
 
 	if (FCGX_InitRequest(
 		&request, STDIN_FILENO, FCGI_FAIL_ACCEPT_ON_INTR) != 0) {
 		log_warnx("libfcgi cannot prepare a request");
 		return;
 	}
-	while (FCGX_Accept_r(&request) == 0) {
+	while (!atomic_load(&ending)) {
 		struct http http;
 
+		if ((error = FCGX_Accept_r(&request)) != 0) {
+			wait_out(error);
+			continue;
+		}
 		http_from_fcgx(&http, &request);
 		serve(g, &http);
 		http_end(&http);
@@ -216,6 +265,7 @@ wait_for_end(const sigset_t *signals)
 
 	while (sigwait(signals, &which) != 0)
 		continue;
+	atomic_store(&ending, 1);
 	FCGX_ShutdownPending();
 	/* Threads that wait to accept wake up and find no socket. */
 	if (shutdown(STDIN_FILENO, SHUT_RDWR) == -1)
