@@ -1,5 +1,4 @@
 /* Who is it, and is there room? Everything that may refuse a request. */
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "gate.h"
@@ -21,54 +20,14 @@ keyed_hash(const struct gate *g, char kind, const void *p, size_t n)
 	return hash;
 }
 
-/*
- * The address that the nearest trusted proxy saw stands right-most in
- * X-Forwarded-For; what is left of it the client may have made up. Some
- * proxies (Azure's) add the port: "192.0.2.1:443", "[2001:db8::1]:443".
- */
-static const char *
-client_address(const struct call *c, char to[64])
-{
-	const char *list = http_field(c->http, HTTP_X_FORWARDED_FOR);
-	const char *last, *colon;
-	size_t n;
-
-	if (list == NULL || !config_number(c->gate->config, CONFIG_TRUST_PROXY))
-		return http_remote_address(c->http);
-	last = strrchr(list, ',');
-	last = last == NULL ? list : last + 1;
-	last += strspn(last, " \t");
-	n = strcspn(last, " \t");
-	colon = memchr(last, ':', n);
-	if (*last == '[') {
-		last++;
-		n = strcspn(last, "]");
-	} else if (colon != NULL &&
-	    memchr(colon + 1, ':', n - (size_t)(colon + 1 - last)) == NULL)
-		n = (size_t)(colon - last);
-	if (n == 0 || n >= 64)
-		return http_remote_address(c->http);
-	memcpy(to, last, n);
-	to[n] = '\0';
-	return to;
-}
-
-/* IPv4 whole, IPv6 by its /64: one household or phone has as many. */
 static uint64_t
 address_hash(const struct call *c)
 {
-	char text[64];
-	const char *address = client_address(c, text);
-	unsigned char bytes[16];
+	unsigned char network[HTTP_NETWORK_SIZE];
+	size_t n = http_client_network(c->http,
+	    (int)config_number(c->gate->config, CONFIG_TRUST_PROXY), network);
 
-	if (inet_pton(AF_INET, address, bytes) == 1)
-		return keyed_hash(c->gate, '4', bytes, 4);
-	if (inet_pton(AF_INET6, address, bytes) != 1)
-		return keyed_hash(c->gate, '?', "", 0);
-	/* ::ffff:198.51.100.7 is an IPv4 client of a dual socket. */
-	if (memcmp(bytes, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0)
-		return keyed_hash(c->gate, '4', bytes + 12, 4);
-	return keyed_hash(c->gate, '6', bytes, 8);
+	return keyed_hash(c->gate, (char)network[0], network + 1, n - 1);
 }
 
 /* Takes one from a window of this address. */

@@ -117,19 +117,8 @@ answer_preflight(struct call *c)
 static int
 is_https(const struct call *c)
 {
-	const char *proto = http_field(c->http, HTTP_X_FORWARDED_PROTO);
-	const char *last;
-
-	if (http_is_tls(c->http))
-		return 1;
-	if (proto == NULL ||
-	    !config_number(c->gate->config, CONFIG_TRUST_PROXY))
-		return 0;
-	/* The nearest proxy's word stands right-most. */
-	last = strrchr(proto, ',');
-	last = last == NULL ? proto : last + 1;
-	last += strspn(last, " \t");
-	return strcasecmp(last, "https") == 0;
+	return http_is_secure(
+	    c->http, (int)config_number(c->gate->config, CONFIG_TRUST_PROXY));
 }
 
 static enum openai_error

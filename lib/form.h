@@ -1,6 +1,8 @@
 /*
- * form.h - parts of a multipart/form-data body (RFC 7578) as views into it.
- * Nothing is copied or allocated. A part's name is compared, never printed.
+ * form.h - what forms send: parts of a multipart/form-data body (RFC 7578) as
+ * views into it; urlencoded bodies, query strings and cookies, decoded in
+ * place. Nothing is copied or allocated. A part's name is compared, never
+ * printed.
  */
 #ifndef PMPROXY_FORM_H
 #define PMPROXY_FORM_H
@@ -61,5 +63,35 @@ form_multipart_next(struct form_multipart *, struct form_part *);
 
 /* 1 when the view holds exactly this text. */
 int form_view_is(struct form_view, const char *text);
+
+/* More fields than this are refused: no form of ours has so many. */
+#define FORM_FIELDS_MAX 128
+
+struct form_field {
+	const char *name, *value;
+};
+
+struct form {
+	struct form_field fields[FORM_FIELDS_MAX];
+	size_t n;
+};
+
+/*
+ * Splits and decodes application/x-www-form-urlencoded text in place; the
+ * text must outlive the form. 0, or -1 for a broken escape, an escaped NUL,
+ * too many fields, or a name given twice: which one counts would be a guess.
+ * After -1 the form is empty.
+ */
+int form_parse(struct form *, char *text);
+
+/*
+ * The same for a Cookie header (RFC 6265, 4.2.1), in which nothing is escaped
+ * and of a name given twice the first counts, which is the one with the
+ * longer path. What is no pair is skipped.
+ */
+void form_parse_cookies(struct form *, char *text);
+
+/* The value; NULL when there is no such field. */
+const char *form_get(const struct form *, const char *name);
 
 #endif

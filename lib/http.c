@@ -2,6 +2,7 @@
 #include "http.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fastcgi.h>
 #include <fcgiapp.h>
 #include <linux/sockios.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "http_internal.h"
 #include "log.h"
@@ -26,14 +28,18 @@
 /* CGI names of the fields (RFC 3875, 4.1.18), so that no typo can hide. */
 static const char *const cgi_name[HTTP_FIELD__MAX] = {
 	[HTTP_ACCEPT] = "HTTP_ACCEPT",
+	[HTTP_ACCEPT_LANGUAGE] = "HTTP_ACCEPT_LANGUAGE",
 	[HTTP_AUTHORIZATION] = "HTTP_AUTHORIZATION",
 	[HTTP_ANTHROPIC_BETA] = "HTTP_ANTHROPIC_BETA",
 	[HTTP_ANTHROPIC_VERSION] = "HTTP_ANTHROPIC_VERSION",
 	[HTTP_CONTENT_LENGTH] = "CONTENT_LENGTH",
 	[HTTP_CONTENT_TYPE] = "CONTENT_TYPE",
+	[HTTP_COOKIE] = "HTTP_COOKIE",
+	[HTTP_HOST] = "HTTP_HOST",
 	[HTTP_OPENAI_BETA] = "HTTP_OPENAI_BETA",
 	[HTTP_ORIGIN] = "HTTP_ORIGIN",
 	[HTTP_REQUEST_METHOD_ASKED] = "HTTP_ACCESS_CONTROL_REQUEST_METHOD",
+	[HTTP_SEC_FETCH_SITE] = "HTTP_SEC_FETCH_SITE",
 	[HTTP_TRANSFER_ENCODING] = "HTTP_TRANSFER_ENCODING",
 	[HTTP_X_API_KEY] = "HTTP_X_API_KEY",
 	[HTTP_X_FORWARDED_FOR] = "HTTP_X_FORWARDED_FOR",
@@ -44,6 +50,14 @@ void
 http_from_fcgx(struct http *h, struct FCGX_Request *fcgx)
 {
 	*h = (struct http){ .fcgx = fcgx, .head = BUF(HEAD_MAX) };
+}
+
+void
+http_from_cgi(struct http *h)
+{
+	*h = (struct http){ .env = (const char *const *)environ,
+		.cgi = 1,
+		.head = BUF(HEAD_MAX) };
 }
 
 void
@@ -95,6 +109,15 @@ http_path(struct http *h)
 		return "";
 	h->path_len = n;
 	return h->path;
+}
+
+const char *
+http_query(const struct http *h)
+{
+	const char *target = variable(h, "REQUEST_URI");
+	const char *query = target == NULL ? NULL : strchr(target, '?');
+
+	return query != NULL ? query + 1 : "";
 }
 
 const char *
@@ -154,8 +177,15 @@ http_body_announced(const struct http *h)
 static size_t
 read_some(struct http *h, char *to, size_t n)
 {
+	ssize_t some;
 	int got;
 
+	if (h->cgi) {
+		while (
+		    (some = read(STDIN_FILENO, to, n)) == -1 && errno == EINTR)
+			continue;
+		return some > 0 ? (size_t)some : 0;
+	}
 	if (h->fcgx == NULL) {
 		n = n < h->memory_left ? n : h->memory_left;
 		memcpy(to, h->memory_body, n);
@@ -255,12 +285,31 @@ give_up(struct http *h)
 }
 
 static int
+put_cgi(struct http *h, const char *p, size_t n)
+{
+	ssize_t done;
+
+	while (n > 0) {
+		done = write(STDOUT_FILENO, p, n);
+		if (done == -1 && errno == EINTR)
+			continue;
+		if (done == -1)
+			return give_up(h);
+		p += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+static int
 put(struct http *h, const void *p, size_t n)
 {
 	const char *from = p;
 
 	if (h->failed)
 		return -1;
+	if (h->cgi)
+		return put_cgi(h, p, n);
 	if (h->fcgx == NULL)
 		return buf_add(h->memory_out, p, n);
 	while (n > 0) {

@@ -1,5 +1,5 @@
 /*
- * http.h - one request being answered, the same over FastCGI and in tests.
+ * http.h - one request being answered, the same over FastCGI, CGI and in tests.
  *
  * Strings handed out are borrowed until the request ends. An answer is built
  * in order: status and header fields, then the body; the first byte of body
@@ -18,14 +18,18 @@ struct FCGX_Request;
 /* The request header fields that anybody here may ask for. */
 enum http_field {
 	HTTP_ACCEPT,
+	HTTP_ACCEPT_LANGUAGE,
 	HTTP_AUTHORIZATION,
 	HTTP_ANTHROPIC_BETA,
 	HTTP_ANTHROPIC_VERSION,
 	HTTP_CONTENT_LENGTH,
 	HTTP_CONTENT_TYPE,
+	HTTP_COOKIE,
+	HTTP_HOST,
 	HTTP_OPENAI_BETA,
 	HTTP_ORIGIN,
 	HTTP_REQUEST_METHOD_ASKED, /* Access-Control-Request-Method */
+	HTTP_SEC_FETCH_SITE,
 	HTTP_TRANSFER_ENCODING,
 	HTTP_X_API_KEY,
 	HTTP_X_FORWARDED_FOR,
@@ -36,7 +40,8 @@ enum http_field {
 struct http {
 	/* private */
 	struct FCGX_Request *fcgx;
-	const char *const *env; /* in tests, instead of fcgx */
+	const char *const *env; /* over CGI and in tests, instead of fcgx */
+	int cgi; /* standard input and output */
 	const char *memory_body;
 	size_t memory_left;
 	struct buf *memory_out;
@@ -50,6 +55,9 @@ struct http {
 
 /* Borrows the accepted request until http_end. */
 void http_from_fcgx(struct http *, struct FCGX_Request *);
+
+/* The process's own environment, standard input and output (RFC 3875). */
+void http_from_cgi(struct http *);
 
 /*
  * A request made of CGI variables ("NAME=value", NULL-terminated) and a body;
@@ -68,6 +76,9 @@ const char *http_method(const struct http *); /* never NULL */
  */
 const char *http_path(struct http *);
 
+/* What stands behind the target's '?', as it was sent; never NULL. */
+const char *http_query(const struct http *);
+
 /* NULL when the client did not send it. */
 const char *http_field(const struct http *, enum http_field);
 
@@ -82,6 +93,22 @@ const char *http_remote_address(const struct http *);
 
 /* 1 when the connection to the web server is TLS. */
 int http_is_tls(const struct http *);
+
+/*
+ * The same as seen from the client's side: 'trust_proxy' believes what the
+ * nearest proxy says in X-Forwarded-For and -Proto, where it stands
+ * right-most. Left of it the client may have made things up.
+ */
+int http_is_secure(const struct http *, int trust_proxy);
+
+#define HTTP_NETWORK_SIZE 9
+/*
+ * What limits know the client's address by: a byte for its kind and IPv4
+ * whole, IPv6 by its /64, since one household or phone has as many. Returns
+ * the length.
+ */
+size_t http_client_network(
+    const struct http *, int trust_proxy, unsigned char out[HTTP_NETWORK_SIZE]);
 
 enum http_body {
 	HTTP_BODY_OK,

@@ -10,12 +10,12 @@
  *
  * The file takes 34 MB, reserved at once. Each kind of window has its own
  * part of it: 4,096 keys for requests and for tokens, 16,384 addresses, 8,192
- * addresses that failed to log in. When one is full the longest unused makes
- * room, but never one that is being refused; where all of those it competes
- * with are, the newcomer is refused. A window is exact while it holds no more
- * than 128 admissions at different milliseconds (global 4,096, failed logins
- * 32); above that some count up to a 127th (4,095th, 31st) of the window too
- * long, never too short.
+ * addresses that gave a wrong key, 1,024 that gave a wrong admin password.
+ * When one is full the longest unused makes room, but never one that is being
+ * refused; where all of those it competes with are, the newcomer is refused. A
+ * window is exact while it holds no more than 128 admissions at different
+ * milliseconds (global 4,096, wrong keys and passwords 32); above that some
+ * count up to a 127th (4,095th, 31st) of the window too long, never too short.
  *
  * A month's budget is what was written down as used in that month plus what
  * requests in flight have reserved. What was used stands in the journal; here
@@ -42,6 +42,8 @@ enum limits_table {
 	LIMITS_KEY_TOKENS,
 	LIMITS_ADDRESS,
 	LIMITS_FAILED_AUTH,
+	LIMITS_LOGIN_ADDRESS, /* wrong admin passwords */
+	LIMITS_LOGIN_ALL,
 	LIMITS_TABLE__MAX
 };
 

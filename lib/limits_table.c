@@ -16,6 +16,8 @@ const struct limits_geometry limits_geometry[LIMITS_TABLE__MAX] = {
 	[LIMITS_KEY_TOKENS] = { 4096 / LIMITS_WAYS, 128 },
 	[LIMITS_ADDRESS] = { 16384 / LIMITS_WAYS, 128 },
 	[LIMITS_FAILED_AUTH] = { 8192 / LIMITS_WAYS, 32 },
+	[LIMITS_LOGIN_ADDRESS] = { 1024 / LIMITS_WAYS, 32 },
+	[LIMITS_LOGIN_ALL] = { 1, 32 },
 };
 
 static size_t

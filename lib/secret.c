@@ -75,6 +75,21 @@ secret_base64url(char *dst, const unsigned char *src, size_t n)
 	return dst;
 }
 
+int
+secret_scrypt(unsigned char out[SECRET_DIGEST_LEN], const char *password,
+    const unsigned char *salt, size_t salt_len, const struct secret_cost *c)
+{
+	uint64_t n = UINT64_C(1) << (c->log_n < 32 ? c->log_n : 32);
+	/* What it needs, and some for the library. */
+	uint64_t most = 128 * n * c->block + (UINT64_C(1) << 22);
+
+	if (EVP_PBE_scrypt(password, strlen(password), salt, salt_len, n,
+		c->block, c->parallel, most, out, SECRET_DIGEST_LEN) == 1)
+		return 0;
+	log_warnx("a password cannot be hashed: its cost is not possible");
+	return -1;
+}
+
 /* A regular file that nobody else may read; anything else is a mistake. */
 static int
 is_private_file(int fd, const char *path)

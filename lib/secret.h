@@ -28,6 +28,14 @@ void secret_wipe(void *, size_t);
 #define SECRET_BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)
 char *secret_base64url(char *dst, const unsigned char *src, size_t n);
 
+/* What a scrypt digest costs to make: 128 * 2^log_n * block bytes at least. */
+struct secret_cost {
+	unsigned log_n, block, parallel;
+};
+/* RFC 7914. 0, or -1 when the cost is not possible or there is no memory. */
+int secret_scrypt(unsigned char out[SECRET_DIGEST_LEN], const char *password,
+    const unsigned char *salt, size_t salt_len, const struct secret_cost *);
+
 /*
  * The installation's secret, STATE_DIR/secret: 32 random bytes, made on first
  * use with mode 0600 and, when root runs this, for the folder's owner. Two
