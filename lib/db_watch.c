@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "log.h"
+
 void
 db_watch_init(struct db_watch *w, char *path)
 {
@@ -64,11 +66,18 @@ db_watch_refresh(struct db_watch *w)
 	if (w->db == NULL && w->failed_at == db_watch_second() &&
 	    db_look_equal(&look, &w->failed_look))
 		return -1;
-	if ((db = db_open(w->path)) == NULL) {
+	if (w->existed && look.exists == 0)
+		log_warnx("'%s' is gone; put it back, or restart to begin "
+			  "with an empty one",
+		    w->path);
+	if ((w->existed && look.exists == 0) ||
+	    (db = db_open(w->path)) == NULL) {
 		drop(w, &look);
 		return -1;
 	}
 	db_close(w->db);
 	w->db = db;
+	db_look_of(db, &look);
+	w->existed |= look.exists == 1;
 	return 1;
 }

@@ -2,7 +2,8 @@
  * db_watch.h - a store's newest snapshot, for a process that needs it again
  * and again. Costs one stat(2) while nothing changes. A store that cannot be
  * read is tried, and complained of, once a second, and at once when its file
- * changes. Not thread-safe but where it says so.
+ * changes. One that was there and is gone is no empty store: without it all
+ * limits would be off. Not thread-safe but where it says so.
  */
 #ifndef PMPROXY_DB_WATCH_H
 #define PMPROXY_DB_WATCH_H
@@ -17,6 +18,7 @@ struct db_watch {
 	/* private */
 	struct db_look failed_look;
 	time_t failed_at;
+	int existed;
 };
 
 /* Takes over 'path', from malloc(3); opens nothing yet. */

@@ -322,6 +322,10 @@ START_TEST(an_unreadable_store_lets_nobody_in_and_heals)
 		ck_assert_int_eq(keys_check(k), KEYS_ERROR);
 	}
 	ck_assert_int_eq(rename(store, damaged), 0);
+	/* Gone is not empty. */
+	ck_assert_int_eq(verify(k, secret, NOW), KEYS_ERROR);
+	ck_assert_int_eq(verify(k, "environment", NOW), KEYS_ERROR);
+	ck_assert_int_eq(keys_check(k), KEYS_ERROR);
 	ck_assert_int_eq(rename(saved, store), 0);
 	ck_assert_int_eq(verify(k, secret, NOW), KEYS_OK);
 	ck_assert_int_eq(keys_check(k), KEYS_OK);

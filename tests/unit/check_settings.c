@@ -200,8 +200,10 @@ START_TEST(an_unreadable_store_is_a_failure_and_heals)
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(settings_read(s, &values), -1);
 	ck_assert_int_eq(settings_set(folder, LIMIT, "6"), -1);
+	/* Gone is not empty, or the limits would fall back in silence. */
 	ck_assert_int_eq(unlink(store), 0);
-	ck_assert_int_eq(value_of(s, LIMIT), 77);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(settings_read(s, &values), -1);
 	ck_assert_int_eq(settings_set(folder, LIMIT, "6"), 0);
 	ck_assert_int_eq(value_of(s, LIMIT), 6);
 	settings_close(s);
