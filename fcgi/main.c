@@ -117,12 +117,12 @@ read_arguments(int argc, char *argv[])
 
 /*
  * A thread that waits to accept has a descriptor set aside already; one that
- * relays has three for the upstream, as have those that are kept warm.
+ * relays has three more for the upstream.
  */
 static void
 check_descriptors(uint32_t threads)
 {
-	uint64_t need = (uint64_t)threads * 4 + 3 * IDLE_UPSTREAMS + 32;
+	uint64_t need = (uint64_t)threads * 4 + 32;
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < need)

@@ -93,3 +93,17 @@ describe('memory of idle responders', { timeout: 60000,
     assert.ok(places(pids[0], 'v1.fcgi').length > 0, 'the search is blind');
   });
 });
+
+test('neither the web server nor a responder dumps core', async () => {
+  const gate = await startStack({ env: { PROCESSES: '1' } });
+  const limit = (pid) => /^Max core file size +(\S+) +(\S+)/m
+    .exec(fs.readFileSync(`/proc/${pid}/limits`, 'latin1')).slice(1);
+
+  try {
+    for (const pid of [gate.serverPid, ...gate.responders()])
+      for (const bytes of limit(pid))
+        assert.ok(bytes === '0' || bytes === '1', `${pid}: ${bytes}`);
+  } finally {
+    await gate.stop();
+  }
+});
