@@ -187,7 +187,8 @@ lint:
 # Each header alone, with both compilers.
 check-headers:
 	@failed=0; for cc in gcc clang; do for h in $(HEADERS); do \
-		$$cc $(CHECK_FLAGS) -fsyntax-only -x c $$h || failed=1; \
+		$$cc $(CHECK_FLAGS) -Wno-unused-function -fsyntax-only \
+		    -x c $$h || failed=1; \
 	done; done; exit $$failed
 
 check-layers:

@@ -135,7 +135,7 @@ static char dir[64];
 static void
 make_dir(void)
 {
-	strcpy(dir, "/tmp/check-prices-XXXXXX");
+	snprintf(dir, sizeof(dir), "/tmp/check-prices-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 
@@ -384,8 +384,8 @@ START_TEST(what_is_no_price_is_refused)
 		{ 0, 0, 0, INT64_MAX } };
 	static const char *const names[] = { "", "a b", "a\n", "\x7f",
 		"\xc3\xa9",
-		"0123456789012345678901234567890123456789"
-		"012345678901234567890123" };
+		("0123456789012345678901234567890123456789"
+		 "012345678901234567890123") };
 
 	hush();
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
