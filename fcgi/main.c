@@ -31,8 +31,10 @@
 #define BACKLOG 1024
 /* Warm connections to the upstream, beyond those in use. */
 #define IDLE_UPSTREAMS 64
-/* After SIGTERM, for requests under way. */
+/* After SIGTERM, for requests under way ... */
 #define DRAIN_SECONDS 10
+/* ... and then for telling the clients of the others, and for the journal. */
+#define FAREWELL_SECONDS 3
 
 static const char help[] =
     "usage: v1.fcgi [--socket PATH]\n"
@@ -43,6 +45,7 @@ static const char help[] =
 static pthread_mutex_t alive_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t alive_change = PTHREAD_COND_INITIALIZER;
 static uint32_t threads_alive;
+static int *serving; /* each thread's connection; -1: none */
 static atomic_int ending; /* no request is taken any more */
 
 /* No core dump, no debugger: the memory holds what people wrote. */
@@ -203,7 +206,15 @@ wait_out(int error)
 }
 
 static void
-answer_requests(struct gate *g)
+serve_from(int *place, int fd)
+{
+	(void)pthread_mutex_lock(&alive_lock); /* of the default kind: it */
+	*place = fd; /* cannot fail */
+	(void)pthread_mutex_unlock(&alive_lock);
+}
+
+static void
+answer_requests(struct gate *g, int *place)
 {
 	FCGX_Request request;
 	int error;
@@ -221,8 +232,10 @@ answer_requests(struct gate *g)
 			continue;
 		}
 		http_from_fcgx(&http, &request);
+		serve_from(place, http_watch_fd(&http));
 		serve(g, &http);
 		http_end(&http);
+		serve_from(place, -1); /* before it is closed */
 		FCGX_Finish_r(&request);
 	}
 	FCGX_Free(&request, 1);
@@ -231,7 +244,9 @@ answer_requests(struct gate *g)
 static void *
 work(void *arg)
 {
-	answer_requests(arg);
+	static atomic_uint started;
+
+	answer_requests(arg, &serving[atomic_fetch_add(&started, 1)]);
 	(void)pthread_mutex_lock(&alive_lock); /* of the default kind: it */
 	threads_alive--; /* cannot fail */
 	(void)pthread_cond_signal(&alive_change);
@@ -249,6 +264,10 @@ start_threads(struct gate *g, uint32_t threads)
 	    pthread_attr_setstacksize(&attr, STACK_BYTES) != 0 ||
 	    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0)
 		log_fatalx("cannot prepare threads");
+	if ((serving = calloc(threads, sizeof(*serving))) == NULL)
+		log_fatal("cannot prepare threads");
+	for (uint32_t i = 0; i < threads; i++)
+		serving[i] = -1;
 	threads_alive = threads;
 	for (uint32_t i = 0; i < threads; i++)
 		if ((errno = pthread_create(&thread, &attr, work, g)) != 0)
@@ -256,11 +275,26 @@ start_threads(struct gate *g, uint32_t threads)
 	(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
 }
 
-/* Waits for a signal to end, then for the requests under way. */
-static void
-wait_for_end(const sigset_t *signals)
+/* With the lock held; 0 once all threads have ended. */
+static int
+wait_for_threads(time_t seconds)
 {
 	struct timespec until;
+
+	if (clock_gettime(CLOCK_REALTIME, &until) == -1)
+		return -1;
+	until.tv_sec += seconds;
+	while (threads_alive > 0)
+		if (pthread_cond_timedwait(
+			&alive_change, &alive_lock, &until) != 0)
+			return -1;
+	return 0;
+}
+
+/* Waits for a signal to end, then for the requests under way. */
+static void
+wait_for_end(const sigset_t *signals, uint32_t threads)
+{
 	int which;
 
 	while (sigwait(signals, &which) != 0)
@@ -270,14 +304,18 @@ wait_for_end(const sigset_t *signals)
 	/* Threads that wait to accept wake up and find no socket. */
 	if (shutdown(STDIN_FILENO, SHUT_RDWR) == -1)
 		log_warn("cannot stop listening");
-	if (clock_gettime(CLOCK_REALTIME, &until) == -1)
-		return;
-	until.tv_sec += DRAIN_SECONDS;
 	(void)pthread_mutex_lock(&alive_lock);
-	while (threads_alive > 0)
-		if (pthread_cond_timedwait(
-			&alive_change, &alive_lock, &until) != 0)
-			break;
+	if (wait_for_threads(DRAIN_SECONDS) == -1) {
+		log_info("requests under way are broken off");
+		/*
+		 * As if their clients had left, but for the way back: it takes
+		 * an error event. What was used is written down.
+		 */
+		for (uint32_t i = 0; i < threads; i++)
+			if (serving[i] != -1)
+				(void)shutdown(serving[i], SHUT_RD);
+		(void)wait_for_threads(FAREWELL_SECONDS);
+	}
 	(void)pthread_mutex_unlock(&alive_lock);
 }
 
@@ -300,7 +338,7 @@ main(int argc, char *argv[])
 	    signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		log_fatal("cannot set signals up");
 	start_threads(&gate, threads);
-	wait_for_end(&signals);
+	wait_for_end(&signals, threads);
 	/* At once: threads may still use what exit(3) would take apart. */
 	_exit(0);
 }
