@@ -70,8 +70,9 @@ describe('the address that counts', { timeout: 30000 }, () => {
   test('with TRUST_PROXY it is the right-most of X-Forwarded-For', async () => {
     /* What stands left of it anybody can make up. */
     assert.deepEqual(await statuses(trusting, ['198.51.100.7',
-      '10.1.1.1, 198.51.100.7', '10.2.2.2,198.51.100.7', '1.1.1.1 , 198.51.100.7',
-      '198.51.100.8', '198.51.100.7, 198.51.100.8']),
+      '9.9.9.9, 10.1.1.1, 198.51.100.7', '10.2.2.2,198.51.100.7',
+      '1.1.1.1 , 198.51.100.7 ', '198.51.100.8',
+      '198.51.100.7, 198.51.100.7, 198.51.100.8']),
     [200, 200, 200, 429, 200, 200]);
   });
 

@@ -303,6 +303,16 @@ describe('connections', { timeout: 30000 }, () => {
     assert.equal((await received(gate, 9)).length, 4);
   });
 
+  test('a reset before any byte on a kept connection: once more, not twice', async () => {
+    await ask('words=1');
+    checkError(await ask('reset-after=0'), 502, 'server_error',
+      'upstream_unreachable');
+    assert.equal((await received(gate, 9)).length, 1 + 2);
+    checkError(await ask('reset-after=0'), 502, 'server_error',
+      'upstream_unreachable');
+    assert.equal((await received(gate, 9)).length, 1 + 2 + 1, 'a new one');
+  });
+
   test('a large body goes whole on the new connection', async () => {
     await ask('words=1,die-on-reuse');
     const answer = await ask('words=3', { junk: 'x'.repeat(5e6) });

@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { startStack, events } = require('./lib/stack');
 const { STREAM, chunk, startUpstream } = require('./lib/upstream');
+const { journal } = require('./lib/journal');
 const { CHAT, chat, checkError, chunks, endsWithDone, faulty, said } =
   require('./lib/calls');
 
@@ -222,6 +223,27 @@ describe('odd upstreams', { timeout: 30000 }, () => {
     assert.equal(answer.status, 200);
     assert.equal(answer.text, '{}');
     assert.equal(answer.headers['retry-after'], undefined);
+  });
+
+  test('an upstream that lingers after [DONE]: the line is written by then', async () => {
+    upstream.next(async (socket) => {
+      socket.write(STREAM + chunk(`data: ${DELTA('duck')}\n\n`) +
+        chunk('data: [DONE]\n\n'));
+      await sleep(700);
+      socket.write('0\r\n\r\n');
+    });
+    const n = journal(scripted).length;
+    const begun = performance.now();
+    const exchange = scripted.open(CHAT, chat({ stream: true }));
+    let done;
+    for await (const piece of exchange.body)
+      if (String(piece).includes('[DONE]')) {
+        done = performance.now() - begun;
+        assert.equal(journal(scripted).length, n + 1);
+      }
+    exchange.close();
+    assert.ok(done < 600, `${done} ms`);
+    assert.equal(journal(scripted).length, n + 1);
   });
 
   test('an empty answer, and an empty stream', async () => {
