@@ -19,6 +19,11 @@
  * with an honest status.
  */
 #define KEPT_BACK 8192
+/*
+ * So much of one whose length is not announced: over HTTP/2 lighttpd 1.4.69
+ * ends such an answer tidily when it is cut, so that it would look whole.
+ */
+#define KEPT_BACK_UNMEASURED (256 * 1024)
 /* An error's text; a longer one is replaced by ours. */
 #define ERROR_MAX 65536
 /* Reserved of the token window for an answer of unknown length. */
@@ -210,10 +215,11 @@ static int
 take_plain(struct relay *r, const char *p, size_t n)
 {
 	enum meter_verdict verdict;
+	size_t keep = r->head.length < 0 ? KEPT_BACK_UNMEASURED : KEPT_BACK;
 
 	for (size_t at = 0; at < n;)
 		at += meter_step(&r->meter, p + at, n - at, &verdict);
-	if (!r->head_sent && r->held.len + n <= KEPT_BACK)
+	if (!r->head_sent && r->held.len + n <= keep)
 		return buf_add(&r->held, p, n);
 	if (!r->head_sent && send_head(r, r->head.length) == -1)
 		return -1;

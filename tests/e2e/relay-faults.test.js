@@ -269,14 +269,16 @@ describe('streams that break', { timeout: 30000 }, () => {
     assert.throws(() => chunks(text));
   });
 
-  test('a stream of another type is passed on, and cut when it breaks', async () => {
+  test('a stream of another type is passed on, or an honest error', async () => {
     const answer = await streamed('type=text/plain');
     assert.equal(answer.headers['content-type'], 'text/plain');
     assert.match(answer.text, /\[DONE\]/);
+    checkError(await streamed('type=text/plain,close-after=3'), 502,
+      'server_error', 'upstream_unreachable');
     /* In turn: head, body and end must never reach lighttpd as one. */
     for (let i = 0; i < 20; i++) {
       const exchange = gate.open(CHAT,
-        faulty('type=text/plain,words=400,close-after=300', { stream: true }));
+        faulty('type=text/plain,words=2000,close-after=1500', { stream: true }));
       await assert.rejects(exchange.whole());
     }
   });
