@@ -108,7 +108,7 @@ describe('pieces', { timeout: 60000 }, () => {
     });
   }
 
-  /* lighttpd would end such an answer tidily: see KEPT_BACK_UNMEASURED. */
+  /* Over HTTP/2 lighttpd would end such an answer tidily. */
   for (const [way, gate, http] of WAYS)
     test(`a broken answer without a length is none, over ${way}`, async () => {
       for (let i = 0; i < 10; i++)
