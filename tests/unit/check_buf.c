@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/buf.h"
+#include "tests/unit/suite.h"
 
 void *watched_malloc(size_t);
 void watched_free(void *);
@@ -308,7 +309,7 @@ static TCase *
 cases(void)
 {
 	TCase *t = tcase_create("buf");
-	int n = (int)(sizeof(caps) / sizeof(caps[0]));
+	int n = COUNT(caps);
 
 	tcase_add_test(t, a_new_buffer_is_an_empty_string);
 	tcase_add_loop_test(t, the_cap_is_exact, 0, n);
@@ -333,14 +334,5 @@ cases(void)
 int
 main(void)
 {
-	Suite *suite = suite_create("buf");
-	SRunner *runner;
-	int failed;
-
-	suite_add_tcase(suite, cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("buf", cases(), NULL);
 }

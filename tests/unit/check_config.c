@@ -14,23 +14,19 @@
 #include <unistd.h>
 
 #include "lib/config.h"
-#include "lib/log.h"
+#include "tests/unit/suite.h"
 
-static char folder[] = "/tmp/check_config.XXXXXX";
+static char folder[FOLDER_SIZE];
 static char env_path[64], key_path[64];
-static int errors = -1;
 
 static void
 setup(void)
 {
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	make_folder(folder);
 	snprintf(env_path, sizeof(env_path), "%s/.env", folder);
 	snprintf(key_path, sizeof(key_path), "%s/key", folder);
-	errors = memfd_create("errors", MFD_CLOEXEC);
-	ck_assert_int_ne(errors, -1);
-	ck_assert_int_ne(dup2(errors, STDERR_FILENO), -1);
+	catch_log();
 	clearenv();
-	log_init("check");
 }
 
 static void
@@ -56,18 +52,6 @@ env_file(const char *text)
 {
 	write_bytes(env_path, text, strlen(text));
 	setenv("PMPROXY_ENV", env_path, 1);
-}
-
-/* What was logged since the test began. */
-static const char *
-logged(void)
-{
-	static char text[65536];
-	ssize_t n = pread(errors, text, sizeof(text) - 1, 0);
-
-	ck_assert_int_ge(n, 0);
-	text[n] = '\0';
-	return text;
 }
 
 static struct config *
@@ -126,7 +110,7 @@ static const struct {
 	{ "METRICS_BY_KEY", NULL, 0, 0, 0, 0, 1 },
 };
 
-#define N_SETTINGS (int)(sizeof(settings) / sizeof(settings[0]))
+#define N_SETTINGS COUNT(settings)
 
 START_TEST(each_setting_has_its_row)
 {
@@ -196,8 +180,7 @@ START_TEST(each_bound_holds)
 	ck_assert_ptr_null(strstr(logged(), " from -"));
 	snprintf(value, sizeof(value), "%" PRId64, settings[_i].max + 1);
 	setenv(label, value, 1);
-	ck_assert_int_eq(ftruncate(errors, 0), 0);
-	ck_assert_int_eq(lseek(STDERR_FILENO, 0, SEEK_SET), 0);
+	forget_logged();
 	refused(label);
 }
 END_TEST
@@ -403,9 +386,9 @@ END_TEST
 START_TEST(a_file_that_cannot_be_read_is_named)
 {
 	setenv("PMPROXY_ENV", env_path, 1);
-	refused("cannot open '/tmp/check_config.");
+	refused("cannot open '/tmp/");
 	setenv("PMPROXY_ENV", folder, 1);
-	refused("cannot read '/tmp/check_config.");
+	refused("cannot read '/tmp/");
 	setenv("PMPROXY_ENV", "", 1);
 	config_free(load());
 }
@@ -549,7 +532,7 @@ START_TEST(a_key_has_one_source)
 	char key[2000];
 
 	setenv("PRIVATEMODE_API_KEY_FILE", key_path, 1);
-	refused("cannot open '/tmp/check_config.");
+	refused("cannot open '/tmp/");
 	write_bytes(key_path, "key-1\n", 6);
 	setenv("PRIVATEMODE_API_KEY", "key-2", 1);
 	refused("only one of them can hold");
@@ -582,9 +565,6 @@ START_TEST(no_value_is_ever_logged)
 }
 END_TEST
 
-#define ADD_ROWS(t, test, rows) \
-	tcase_add_loop_test(t, test, 0, (int)(sizeof(rows) / sizeof((rows)[0])))
-
 static TCase *
 cases(void)
 {
@@ -614,14 +594,5 @@ cases(void)
 int
 main(void)
 {
-	Suite *suite = suite_create("config");
-	SRunner *runner;
-	int failed;
-
-	suite_add_tcase(suite, cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("config", cases(), NULL);
 }

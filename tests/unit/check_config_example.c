@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/config.h"
+#include "tests/unit/suite.h"
 
 #define EXAMPLE ".env.example"
 
@@ -126,18 +127,10 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("config example");
 	TCase *t = tcase_create("config example");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(t, each_setting_stands_there_once_with_its_default);
 	tcase_add_test(t, live_settings_are_marked);
 	tcase_add_test(t, it_loads_and_changes_nothing);
-	suite_add_tcase(suite, t);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("config example", t, NULL);
 }

@@ -17,26 +17,23 @@
 #include <unistd.h>
 
 #include "lib/db_sum.h"
+#include "tests/unit/suite.h"
 
 #define RECORDS 24
 
-static char folder[64], store[96];
+static char folder[FOLDER_SIZE], store[96];
 
 static void
 setup(void)
 {
-	snprintf(folder, sizeof(folder), "/tmp/check_db.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	make_folder(folder);
 	snprintf(store, sizeof(store), "%s/some.gdbm", folder);
 }
 
 static void
 teardown(void)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	ck_assert_int_eq(system(command), 0);
+	remove_folder(folder);
 }
 
 static void
@@ -728,10 +725,9 @@ START_TEST(handles_leak_no_descriptors)
 }
 END_TEST
 
-static Suite *
-suite(void)
+static TCase *
+cases(void)
 {
-	Suite *s = suite_create("db");
 	TCase *t = tcase_create("db");
 
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -757,18 +753,11 @@ suite(void)
 	tcase_add_test(t, what_root_edits_stays_its_owners);
 	tcase_add_test(t, one_who_cannot_keep_the_owner_must_not_edit);
 	tcase_add_test(t, handles_leak_no_descriptors);
-	suite_add_tcase(s, t);
-	return s;
+	return t;
 }
 
 int
 main(void)
 {
-	SRunner *r = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return suite_run("db", cases(), NULL);
 }

@@ -3,13 +3,12 @@
  * ways must be refused, not guessed.
  */
 #include <check.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/buf.h"
 #include "lib/form.h"
+#include "tests/unit/suite.h"
 
 /* --- the boundary --- */
 
@@ -396,17 +395,6 @@ END_TEST
 
 /* --- random bodies --- */
 
-static uint64_t seed, state;
-
-static unsigned
-below(unsigned n)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (unsigned)(state >> 33) % n;
-}
-
 /* Whatever is put into a body without a delimiter comes out again. */
 START_TEST(reads_back_random_data)
 {
@@ -419,12 +407,13 @@ START_TEST(reads_back_random_data)
 	for (i = 0; i < 2000; i++) {
 		buf_reset(&b);
 		buf_reset(&expected);
-		for (parts = below(4); parts > 0; parts--) {
+		for (parts = random_below(4); parts > 0; parts--) {
 			(void)buf_puts(&b, "--bb\r\n" X);
 			start = b.len;
-			for (n = below(12); n > 0; n--)
+			for (n = random_below(12); n > 0; n--)
 				(void)buf_puts(&b,
-				    bits[below(sizeof(bits) / sizeof(*bits))]);
+				    bits[random_below(
+					sizeof(bits) / sizeof(*bits))]);
 			if (strstr(b.data + start, "--bb") != NULL) {
 				b.len = start;
 				b.data[start] = '\0';
@@ -438,8 +427,8 @@ START_TEST(reads_back_random_data)
 		(void)buf_puts(&expected, "end");
 		describe(&got, b.data, b.len, "bb");
 		if (strcmp(got.data, expected.data) != 0)
-			ck_abort_msg("seed %llu: %s: %s",
-			    (unsigned long long)seed, b.data, got.data);
+			ck_abort_msg(
+			    "seed %llu: %s: %s", random_seed, b.data, got.data);
 	}
 	buf_free(&b);
 	buf_free(&expected);
@@ -447,23 +436,14 @@ START_TEST(reads_back_random_data)
 }
 END_TEST
 
-#define COUNT(rows) (int)(sizeof(rows) / sizeof(rows[0]))
-
 int
 main(void)
 {
-	const char *given = getenv("PMPROXY_TEST_SEED");
-	Suite *suite = suite_create("form");
 	TCase *tests = tcase_create("form");
-	SRunner *runner;
-	int failed;
 
-	seed = given != NULL ? strtoull(given, NULL, 10)
-			     : (uint64_t)time(NULL) * 2654435761U + 1;
-	state = seed | 1;
 	tcase_set_timeout(tests, 60);
-	tcase_add_loop_test(tests, finds_boundary, 0, COUNT(boundaries));
-	tcase_add_loop_test(tests, reads_body, 0, COUNT(bodies));
+	ADD_ROWS(tests, finds_boundary, boundaries);
+	ADD_ROWS(tests, reads_body, bodies);
 	tcase_add_test(tests, refuses_what_is_cut);
 	tcase_add_test(tests, refuses_a_nul_in_headers);
 	tcase_add_test(tests, refuses_without_boundary);
@@ -471,10 +451,5 @@ main(void)
 	tcase_add_test(tests, bounds_headers);
 	tcase_add_test(tests, splices_before_the_close);
 	tcase_add_test(tests, reads_back_random_data);
-	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("form", tests, NULL);
 }

@@ -5,7 +5,6 @@
 #include <check.h>
 #include <fastcgi.h>
 #include <fcgiapp.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,9 +20,7 @@
 
 #include "lib/buf.h"
 #include "lib/http.h"
-#include "lib/log.h"
-
-static int errors = -1;
+#include "tests/unit/suite.h"
 
 static int64_t
 now_ms(void)
@@ -37,19 +34,7 @@ now_ms(void)
 static void
 setup(void)
 {
-	errors = memfd_create("errors", MFD_CLOEXEC);
-	ck_assert_int_ne(dup2(errors, STDERR_FILENO), -1);
-	log_init("check");
-}
-
-static const char *
-logged(void)
-{
-	static char text[8192];
-	ssize_t n = pread(errors, text, sizeof(text) - 1, 0);
-
-	text[n < 0 ? 0 : n] = '\0';
-	return text;
+	catch_log();
 }
 
 /* --- What came, from memory. --- */
@@ -329,7 +314,7 @@ END_TEST
 
 /* --- A web server of our own. --- */
 
-static char folder[] = "/tmp/check_http.XXXXXX";
+static char folder[FOLDER_SIZE];
 static struct FCGX_Request request;
 static int listener = -1, server = -1; /* the web server's end */
 
@@ -339,7 +324,7 @@ setup_fcgi(void)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	setup();
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	make_folder(folder);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", folder);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(
@@ -911,9 +896,6 @@ START_TEST(a_write_does_not_wait_for_ever)
 }
 END_TEST
 
-#define ADD_ROWS(t, test, rows) \
-	tcase_add_loop_test(t, test, 0, (int)(sizeof(rows) / sizeof((rows)[0])))
-
 static TCase *
 memory_cases(void)
 {
@@ -959,15 +941,5 @@ fcgi_cases(void)
 int
 main(void)
 {
-	Suite *suite = suite_create("http");
-	SRunner *runner;
-	int failed;
-
-	suite_add_tcase(suite, memory_cases());
-	suite_add_tcase(suite, fcgi_cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("http", memory_cases(), fcgi_cases(), NULL);
 }

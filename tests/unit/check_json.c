@@ -4,13 +4,12 @@
  */
 #include <check.h>
 #include <json-c/json.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/buf.h"
 #include "lib/json.h"
+#include "tests/unit/suite.h"
 
 /* --- one member, from a table of documents --- */
 
@@ -399,30 +398,11 @@ END_TEST
 
 /* --- random documents --- */
 
-static uint64_t seed, state;
-
-static unsigned
-below(unsigned n)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (unsigned)(state >> 33) % n;
-}
-
-/* Check reports each of its asserts through a pipe: too slow for hot loops. */
-#define MUST(what)                                                             \
-	do {                                                                   \
-		if (!(what))                                                   \
-			ck_abort_msg(                                          \
-			    "seed %llu: %s", (unsigned long long)seed, #what); \
-	} while (0)
-
 static const char *const wanted[] = { "", "a", "model", "usage", "usage.a",
 	"usage.total", "usage.a.b", "usage.a.b.c", "a.a", "model" };
 #define N_WANTED (sizeof(wanted) / sizeof(wanted[0]))
 
-#define PICK(list) list[below(sizeof(list) / sizeof(list[0]))]
+#define PICK(list) list[random_below(sizeof(list) / sizeof(list[0]))]
 
 static void
 put_space(struct buf *b)
@@ -441,7 +421,7 @@ put_string(struct buf *b)
 		"\\ud83d", "\\ude00", "\\uD83D", "\\u00e9", "\\u20ac",
 		"{}[],:", "0123456789abcdef0123456789abcdef", "data: [DONE]",
 		"\x7f", "\\u0000" };
-	unsigned n = below(6);
+	unsigned n = random_below(6);
 
 	MUST(buf_puts(b, "\"") == 0);
 	while (n-- > 0)
@@ -466,7 +446,7 @@ put_value(struct buf *b, unsigned depth)
 	static const char *const scalars[] = { "0", "-0", "12", "-7", "3.25",
 		"1e5", "1E-2", "0.1e+3", "123456789012", "null", "true",
 		"false" };
-	unsigned kind = below(depth > 5 ? 2 : 5), n = below(5), i;
+	unsigned kind = random_below(depth > 5 ? 2 : 5), n = random_below(5), i;
 	int object = kind >= 3;
 
 	put_space(b);
@@ -498,13 +478,13 @@ mutate(struct buf *b)
 {
 	static const char odd[] = "{}[],:\"\\0123456789.eE+-tfnul \t\n\x01\x1f"
 				  "\xef\xbb/'NI";
-	unsigned n = 1 + below(3), at;
+	unsigned n = 1 + random_below(3), at;
 
 	while (n-- > 0 && b->len > 1) {
-		at = below((unsigned)b->len);
-		switch (below(4)) {
+		at = random_below((unsigned)b->len);
+		switch (random_below(4)) {
 		case 0:
-			b->data[at] = odd[below(sizeof(odd) - 1)];
+			b->data[at] = odd[random_below(sizeof(odd) - 1)];
 			break;
 		case 1:
 			memmove(
@@ -515,7 +495,7 @@ mutate(struct buf *b)
 			b->len = at + 1;
 			break;
 		default:
-			b->data[at] = b->data[below((unsigned)b->len)];
+			b->data[at] = b->data[random_below((unsigned)b->len)];
 		}
 		b->data[b->len] = '\0';
 	}
@@ -570,7 +550,7 @@ skim_in_pieces(
 	}
 	json_skim_init(&r->skim, r->members, N_WANTED);
 	for (r->failed_at = len; at < len; at += n) {
-		n = 1 + below(piece_max);
+		n = 1 + random_below(piece_max);
 		if (n > len - at)
 			n = len - at;
 		if (json_skim_feed(&r->skim, doc + at, n) == -1) {
@@ -581,11 +561,11 @@ skim_in_pieces(
 	r->valid = json_skim_end(&r->skim) == 0;
 }
 
-#define REQUIRE(what, doc)                                           \
-	do {                                                         \
-		if (!(what))                                         \
-			ck_abort_msg("seed %llu: %s: %s",            \
-			    (unsigned long long)seed, #what, (doc)); \
+#define REQUIRE(what, doc)                                                   \
+	do {                                                                 \
+		if (!(what))                                                 \
+			ck_abort_msg(                                        \
+			    "seed %llu: %s: %s", random_seed, #what, (doc)); \
 	} while (0)
 
 static void
@@ -881,7 +861,7 @@ compare_with_json_c(struct buf *b)
 
 	for (;;) {
 		skim_in_pieces(&bytes, b->data, b->len, 1);
-		skim_in_pieces(&pieces, b->data, b->len, 1 + below(64));
+		skim_in_pieces(&pieces, b->data, b->len, 1 + random_below(64));
 		require_same(&bytes, &pieces, b->data);
 		skim_in_pieces(&pieces, b->data, b->len, 1U << 30);
 		require_same(&bytes, &pieces, b->data);
@@ -925,24 +905,15 @@ START_TEST(random_broken_documents_as_json_c)
 }
 END_TEST
 
-#define COUNT(rows) (int)(sizeof(rows) / sizeof(rows[0]))
-
 int
 main(void)
 {
-	const char *given = getenv("PMPROXY_TEST_SEED");
-	Suite *suite = suite_create("json");
 	TCase *rows = tcase_create("rows"), *random = tcase_create("random");
-	SRunner *runner;
-	int failed;
 
-	seed = given != NULL ? strtoull(given, NULL, 10)
-			     : (uint64_t)time(NULL) * 2654435761U + 1;
-	state = seed | 1;
-	tcase_add_loop_test(rows, reads_member, 0, COUNT(members));
-	tcase_add_loop_test(rows, refuses, 0, COUNT(broken));
-	tcase_add_loop_test(rows, reads_integer, 0, COUNT(integers));
-	tcase_add_loop_test(rows, reads_milliseconds, 0, COUNT(milliseconds));
+	ADD_ROWS(rows, reads_member, members);
+	ADD_ROWS(rows, refuses, broken);
+	ADD_ROWS(rows, reads_integer, integers);
+	ADD_ROWS(rows, reads_milliseconds, milliseconds);
 	tcase_add_test(rows, stays_malformed);
 	tcase_add_test(rows, depth_is_bounded);
 	tcase_add_test(rows, knows_early);
@@ -951,11 +922,5 @@ main(void)
 	tcase_set_timeout(random, 120);
 	tcase_add_test(random, random_documents_as_json_c);
 	tcase_add_test(random, random_broken_documents_as_json_c);
-	suite_add_tcase(suite, rows);
-	suite_add_tcase(suite, random);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("json", rows, random, NULL);
 }

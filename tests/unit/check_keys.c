@@ -10,7 +10,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -19,11 +18,12 @@
 
 #include "lib/db.h"
 #include "lib/secret.h"
+#include "tests/unit/suite.h"
 
 #define NOW 1700000000
 #define ELEMENTS(a) (sizeof(a) / sizeof((a)[0]))
 
-static char folder[64], store[96];
+static char folder[FOLDER_SIZE], store[96];
 
 /* The steps of a verification, counted on their way into the libraries. */
 static _Atomic long n_fetches, n_parses, n_parsed_objects, n_digests;
@@ -68,18 +68,14 @@ EVP_Digest(const void *data, size_t count, unsigned char *md,
 static void
 setup(void)
 {
-	snprintf(folder, sizeof(folder), "/tmp/check_keys.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	make_folder(folder);
 	snprintf(store, sizeof(store), "%s/keys.gdbm", folder);
 }
 
 static void
 teardown(void)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	ck_assert_int_eq(system(command), 0);
+	remove_folder(folder);
 }
 
 static struct key
@@ -976,10 +972,9 @@ START_TEST(threads_never_see_less_than_was_published)
 }
 END_TEST
 
-static Suite *
-suite(void)
+static TCase *
+cases(void)
 {
-	Suite *s = suite_create("keys");
 	TCase *t = tcase_create("keys");
 
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -1009,18 +1004,11 @@ suite(void)
 	tcase_add_test(t, deleting_leaves_no_record);
 	tcase_add_test(t, imports_are_all_or_nothing);
 	tcase_add_test(t, threads_never_see_less_than_was_published);
-	suite_add_tcase(s, t);
-	return s;
+	return t;
 }
 
 int
 main(void)
 {
-	SRunner *r = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return suite_run("keys", cases(), NULL);
 }

@@ -11,21 +11,18 @@
 
 #include "lib/limits.h"
 #include "lib/limits_internal.h"
-#include "lib/log.h"
+#include "tests/unit/suite.h"
 
 #define T0 INT64_C(5000000)
 #define MINUTE INT64_C(60000)
 
-static char dir[64], file[80];
+static char dir[FOLDER_SIZE], file[80];
 static struct limits *limits;
 
 static void
 setup(void)
 {
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-
-	snprintf(dir, sizeof(dir), "%s/check_limits.XXXXXX", base);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	make_memory_folder(dir);
 	snprintf(file, sizeof(file), "%s/limits", dir);
 	limits = limits_open(dir, 64);
 	ck_assert_ptr_nonnull(limits);
@@ -54,18 +51,11 @@ take(struct limits_window *w, int64_t now_ms)
 	return limits_take(limits, w, 1, 0, 0, NULL, now_ms);
 }
 
-static int64_t next_random = 1;
-
+/* A time or a cost, all of which an unsigned can tell. */
 static int64_t
-random_below(int64_t n)
+below(int64_t n)
 {
-	uint64_t x = (uint64_t)next_random;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	next_random = (int64_t)x;
-	return (int64_t)(x >> 1) % n;
+	return random_below((unsigned)n);
 }
 
 START_TEST(a_window_is_exact_to_the_millisecond)
@@ -195,11 +185,11 @@ model_add(struct model *m, int64_t cost, int64_t now_ms)
 static int64_t
 random_step(int64_t window_ms, int64_t limit)
 {
-	if (random_below(4 * limit) == 0)
-		return random_below(window_ms * 2);
-	if (random_below(2) == 0)
+	if (below(4 * limit) == 0)
+		return below(window_ms * 2);
+	if (below(2) == 0)
 		return 0;
-	return random_below(window_ms / limit + 2);
+	return below(window_ms / limit + 2);
 }
 
 static const struct {
@@ -225,7 +215,7 @@ START_TEST(with_a_pair_for_each_it_decides_as_an_exact_log)
 	int i;
 
 	ck_assert_ptr_nonnull(m);
-	next_random = _i + 1;
+	random_start(20261122 + (unsigned)_i);
 	for (i = 0; i < 12000; i++) {
 		now += random_step(w.window_ms, w.limit);
 		wait = model_wait(m, w.limit, 1, w.window_ms, now);
@@ -275,11 +265,11 @@ START_TEST(with_fewer_pairs_it_errs_by_a_part_and_to_the_safe_side)
 	int i, refused = 0;
 
 	ck_assert_ptr_nonnull(m);
-	next_random = _i + 1;
+	random_start(20261122 + (unsigned)_i);
 	for (i = 0; i < 20000; i++) {
 		now += random_step(
 		    w.window_ms, 2 * w.limit / (1 + merged[_i].cost));
-		w.cost = 1 + random_below(merged[_i].cost);
+		w.cost = 1 + below(merged[_i].cost);
 		if (take(&w, now) == LIMITS_ADMITTED) {
 			model_add(m, w.cost, now);
 			ck_assert_int_le(
@@ -413,8 +403,8 @@ START_TEST(settling_follows_an_exact_log)
 	ck_assert_ptr_nonnull(m);
 	for (i = 0; i < 20000; i++) {
 		/* At most 64 a minute: each has a pair of its own. */
-		now += 950 + random_below(4000);
-		w.cost = random_below(1200);
+		now += 950 + below(4000);
+		w.cost = below(1200);
 		wait = model_wait(m, w.limit, w.cost, w.window_ms, now);
 		ck_assert_int_eq(take(&w, now),
 		    wait == 0 ? LIMITS_ADMITTED : LIMITS_REFUSED);
@@ -424,12 +414,12 @@ START_TEST(settling_follows_an_exact_log)
 			open[n] = w;
 			at[n++] = m->n - 1;
 		}
-		if (n < 8 && random_below(3) > 0)
+		if (n < 8 && below(3) > 0)
 			continue;
 		while (n > 0) {
-			j = (int)random_below(n--);
-			now += random_below(20);
-			cost = random_below(2) * random_below(3000);
+			j = (int)below(n--);
+			now += below(20);
+			cost = below(2) * below(3000);
 			limits_settle(limits, &open[j], cost, now);
 			if (cost < open[j].cost) {
 				m->cost[at[j]] = cost;
@@ -826,10 +816,9 @@ START_TEST(a_refund_never_goes_to_the_next_owner)
 }
 END_TEST
 
-static Suite *
-suite(void)
+static TCase *
+window_cases(void)
 {
-	Suite *s = suite_create("limits");
 	TCase *t = tcase_create("windows");
 
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -838,11 +827,9 @@ suite(void)
 	tcase_add_test(t, peek_takes_nothing_and_says_what_take_would);
 	tcase_add_test(t, nothing_is_counted_where_nothing_is_limited);
 	tcase_add_test(t, what_makes_no_sense_is_never_admitted);
-	tcase_add_loop_test(t, with_a_pair_for_each_it_decides_as_an_exact_log,
-	    0, (int)(sizeof(exact) / sizeof(exact[0])));
-	tcase_add_loop_test(t,
-	    with_fewer_pairs_it_errs_by_a_part_and_to_the_safe_side, 0,
-	    (int)(sizeof(merged) / sizeof(merged[0])));
+	ADD_ROWS(t, with_a_pair_for_each_it_decides_as_an_exact_log, exact);
+	ADD_ROWS(
+	    t, with_fewer_pairs_it_errs_by_a_part_and_to_the_safe_side, merged);
 	tcase_add_test(t, the_first_ones_are_admitted_at_once);
 	tcase_add_test(t, what_comes_at_one_time_takes_one_pair);
 	tcase_add_test(t, all_windows_or_none);
@@ -856,8 +843,14 @@ suite(void)
 	tcase_add_test(t, a_cost_over_the_limit_needs_an_empty_window);
 	tcase_add_test(t, a_changed_limit_is_in_force_at_once);
 	tcase_add_test(t, time_that_wraps_or_lies_ahead_does_no_harm);
-	suite_add_tcase(s, t);
-	t = tcase_create("eviction");
+	return t;
+}
+
+static TCase *
+eviction_cases(void)
+{
+	TCase *t = tcase_create("eviction");
+
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_flood_never_frees_a_limited_address);
@@ -868,19 +861,11 @@ suite(void)
 	tcase_add_test(t, one_who_waits_for_a_big_cost_does_not_make_room);
 	tcase_add_test(t, two_newcomers_in_one_take_get_an_entry_each);
 	tcase_add_test(t, a_refund_never_goes_to_the_next_owner);
-	suite_add_tcase(s, t);
-	return s;
+	return t;
 }
 
 int
 main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
-
-	log_init("check_limits");
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run("limits", window_cases(), eviction_cases(), NULL);
 }

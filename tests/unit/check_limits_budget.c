@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -18,7 +17,7 @@
 
 #include "lib/limits.h"
 #include "lib/limits_internal.h"
-#include "lib/log.h"
+#include "tests/unit/suite.h"
 
 #define JANUARY INT64_C(1796083200)
 #define FEBRUARY INT64_C(1798761600)
@@ -35,16 +34,13 @@ struct shared {
 	int64_t eur; /* the budget */
 };
 
-static char dir[64], file[80];
+static char dir[FOLDER_SIZE], file[80];
 static struct shared *shared;
 
 static void
 setup(void)
 {
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-
-	snprintf(dir, sizeof(dir), "%s/check_budget.XXXXXX", base);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	make_memory_folder(dir);
 	snprintf(file, sizeof(file), "%s/limits", dir);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -597,10 +593,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("limits, budgets");
 	TCase *t = tcase_create("budget");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 120);
@@ -616,10 +609,5 @@ main(void)
 	tcase_add_test(t, what_the_dead_reserved_comes_back);
 	tcase_add_test(t, sixty_four_at_once_spend_all_and_no_more);
 	tcase_add_test(t, killed_at_any_moment_nobody_overspends);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run("limits, budgets", t, NULL);
 }

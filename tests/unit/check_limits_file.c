@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -14,21 +13,18 @@
 
 #include "lib/limits.h"
 #include "lib/limits_internal.h"
-#include "lib/log.h"
+#include "tests/unit/suite.h"
 
 #define T0 INT64_C(5000000)
 #define MINUTE INT64_C(60000)
 
-static char dir[64], file[80], other[80];
+static char dir[FOLDER_SIZE], file[80], other[80];
 static struct limits *limits;
 
 static void
 setup(void)
 {
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-
-	snprintf(dir, sizeof(dir), "%s/check_limits.XXXXXX", base);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	make_memory_folder(dir);
 	snprintf(file, sizeof(file), "%s/limits", dir);
 	snprintf(other, sizeof(other), "%s-other", dir);
 	limits = limits_open(dir, 8);
@@ -325,18 +321,16 @@ START_TEST(more_processes_than_rows_are_refused)
 }
 END_TEST
 
-static Suite *
-suite(void)
+static TCase *
+cases(void)
 {
-	Suite *s = suite_create("limits, the file");
 	TCase *t = tcase_create("file");
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, windows_survive_a_restart);
 	tcase_add_test(t, leases_do_not_outlive_a_restart);
-	tcase_add_loop_test(t, another_boot_or_version_starts_afresh, 0,
-	    (int)(sizeof(spoil) / sizeof(spoil[0])));
+	ADD_ROWS(t, another_boot_or_version_starts_afresh, spoil);
 	tcase_add_test(t, a_short_file_starts_afresh);
 	tcase_add_test(t, a_file_that_others_can_read_starts_afresh);
 	tcase_add_test(t, a_link_is_not_followed);
@@ -350,19 +344,11 @@ suite(void)
 	tcase_add_test(t, a_file_cut_short_kills_nobody);
 	tcase_add_test(t, a_damaged_entry_counts_what_it_holds);
 	tcase_add_test(t, more_processes_than_rows_are_refused);
-	suite_add_tcase(s, t);
-	return s;
+	return t;
 }
 
 int
 main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
-
-	log_init("check_limits_file");
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run("limits, the file", cases(), NULL);
 }

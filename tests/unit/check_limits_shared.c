@@ -18,7 +18,7 @@
 
 #include "lib/limits.h"
 #include "lib/limits_internal.h"
-#include "lib/log.h"
+#include "tests/unit/suite.h"
 
 #define PROCESSES 4
 #define THREADS 16
@@ -34,17 +34,15 @@ struct shared {
 	int64_t at[LOGGED]; /* when something was admitted */
 };
 
-static char dir[64], file[80];
+static char dir[FOLDER_SIZE], file[80];
 static struct shared *shared;
 
 static void
 setup(void)
 {
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 	pthread_barrierattr_t attr;
 
-	snprintf(dir, sizeof(dir), "%s/check_limits.XXXXXX", base);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	make_memory_folder(dir);
 	snprintf(file, sizeof(file), "%s/limits", dir);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -555,10 +553,9 @@ START_TEST(processes_that_start_at_once_share_one_file)
 }
 END_TEST
 
-static Suite *
-suite(void)
+static TCase *
+cases(void)
 {
-	Suite *s = suite_create("limits, shared");
 	TCase *t = tcase_create("shared");
 
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -572,19 +569,11 @@ suite(void)
 	tcase_add_test(t, a_death_in_the_middle_loses_no_count);
 	tcase_add_test(t, killed_at_any_moment_it_never_admits_too_many);
 	tcase_add_test(t, processes_that_start_at_once_share_one_file);
-	suite_add_tcase(s, t);
-	return s;
+	return t;
 }
 
 int
 main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
-
-	log_init("check_limits_shared");
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run("limits, shared", cases(), NULL);
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "tests/unit/suite.h"
 
 static int from_log = -1;
 
@@ -300,8 +301,7 @@ cases(void)
 	tcase_add_loop_test(
 	    t, every_byte_that_a_client_could_write_is_escaped, 1, 256);
 	tcase_add_test(t, a_forged_line_stays_in_its_line);
-	tcase_add_loop_test(t, lines_are_bounded_and_keep_their_reason, 0,
-	    (int)(sizeof(longs) / sizeof(longs[0])));
+	ADD_ROWS(t, lines_are_bounded_and_keep_their_reason, longs);
 	tcase_add_test(t, errno_is_kept);
 	tcase_add_test(t, the_request_id_belongs_to_its_thread);
 	tcase_add_test(t, lines_of_many_processes_do_not_mix);
@@ -313,14 +313,5 @@ cases(void)
 int
 main(void)
 {
-	Suite *suite = suite_create("log");
-	SRunner *runner;
-	int failed;
-
-	suite_add_tcase(suite, cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("log", cases(), NULL);
 }

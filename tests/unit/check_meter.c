@@ -3,32 +3,11 @@
  * byte and in random pieces, and must give the same bytes and counts.
  */
 #include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/buf.h"
 #include "lib/meter.h"
-
-static uint64_t seed, state;
-
-static unsigned
-below(unsigned n)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (unsigned)(state >> 33) % n;
-}
-
-/* Check reports each of its asserts through a pipe: too slow for hot loops. */
-#define MUST(what)                                                             \
-	do {                                                                   \
-		if (!(what))                                                   \
-			ck_abort_msg(                                          \
-			    "seed %llu: %s", (unsigned long long)seed, #what); \
-	} while (0)
+#include "tests/unit/suite.h"
 
 /* What a relay would have sent, and what it would know. */
 struct outcome {
@@ -46,7 +25,8 @@ relay(struct outcome *o, const char *p, size_t n)
 	size_t used, given;
 
 	for (; n > 0; p += used, n -= used) {
-		given = below(2) == 0 ? n : 1 + below((unsigned)n);
+		given =
+		    random_below(2) == 0 ? n : 1 + random_below((unsigned)n);
 		used = meter_step(&o->meter, p, given, &verdict);
 		MUST(used >= 1 && used <= given);
 		if (verdict == METER_DROP) {
@@ -75,7 +55,7 @@ run(struct outcome *o, enum meter_format format, int strip, const char *p,
 	*o = (struct outcome){ .out = BUF(1U << 24), .held = BUF(1U << 24) };
 	meter_init(&o->meter, format, strip);
 	for (; len > 0; p += n, len -= n) {
-		n = 1 + below(piece_max);
+		n = 1 + random_below(piece_max);
 		if (n > len)
 			n = len;
 		relay(o, p, n);
@@ -97,11 +77,11 @@ require_same(const struct outcome *a, const struct outcome *b, const char *why)
 {
 	const struct meter *x = &a->meter, *y = &b->meter;
 
-#define REQUIRE(what)                                                \
-	do {                                                         \
-		if (!(what))                                         \
-			ck_abort_msg("seed %llu: %s: %s",            \
-			    (unsigned long long)seed, #what, (why)); \
+#define REQUIRE(what)                                                        \
+	do {                                                                 \
+		if (!(what))                                                 \
+			ck_abort_msg(                                        \
+			    "seed %llu: %s: %s", random_seed, #what, (why)); \
 	} while (0)
 	REQUIRE(a->out.len == b->out.len);
 	REQUIRE(memcmp(a->out.data, b->out.data, a->out.len) == 0);
@@ -647,10 +627,10 @@ START_TEST(any_split_of_random_streams)
 
 	for (i = 0; i < 3000; i++) {
 		buf_reset(&b);
-		for (n = (int)below(20); n >= 0; n--)
+		for (n = (int)random_below(20); n >= 0; n--)
 			MUST(buf_puts(&b,
-				 bits[below(sizeof(bits) / sizeof(bits[0]))]) ==
-			    0);
+				 bits[random_below(
+				     sizeof(bits) / sizeof(bits[0]))]) == 0);
 		run_all(&o, METER_EVENTS, i % 2, b.data, b.len, b.data);
 		if (i % 2 == 0)
 			ck_assert_str_eq(o.out.data, b.data);
@@ -660,38 +640,23 @@ START_TEST(any_split_of_random_streams)
 }
 END_TEST
 
-#define COUNT(rows) (int)(sizeof(rows) / sizeof(rows[0]))
-
 int
 main(void)
 {
-	const char *given = getenv("PMPROXY_TEST_SEED");
-	Suite *suite = suite_create("meter");
 	TCase *tests = tcase_create("meter");
-	SRunner *runner;
-	int failed;
 
-	seed = given != NULL ? strtoull(given, NULL, 10)
-			     : (uint64_t)time(NULL) * 2654435761U + 1;
-	state = seed | 1;
 	tcase_set_timeout(tests, 120);
-	tcase_add_loop_test(tests, passes_stream, 0, COUNT(streams));
-	tcase_add_loop_test(tests, strips_stream, 0, COUNT(streams));
-	tcase_add_loop_test(
-	    tests, last_comes_before_the_end_shows, 0, COUNT(streams));
+	ADD_ROWS(tests, passes_stream, streams);
+	ADD_ROWS(tests, strips_stream, streams);
+	ADD_ROWS(tests, last_comes_before_the_end_shows, streams);
 	tcase_add_test(tests, content_is_not_held);
 	tcase_add_test(tests, lines_are_not_held);
 	tcase_add_test(tests, passes_once_decided);
 	tcase_add_test(tests, reads_usage_behind_a_long_line);
 	tcase_add_test(tests, holds_no_more_than_the_bound);
-	tcase_add_loop_test(tests, reads_document, 0, COUNT(documents));
+	ADD_ROWS(tests, reads_document, documents);
 	tcase_add_test(tests, document_counts_at_its_last_byte);
 	tcase_add_test(tests, opaque_passes_unread);
 	tcase_add_test(tests, any_split_of_random_streams);
-	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("meter", tests, NULL);
 }

@@ -5,7 +5,6 @@
 #include <check.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,6 +13,7 @@
 #include "lib/buf.h"
 #include "lib/form.h"
 #include "lib/openai.h"
+#include "tests/unit/suite.h"
 
 #define SALT "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define SALTED "\"cache_salt\":\"" SALT "\""
@@ -580,16 +580,6 @@ END_TEST
 
 /* --- Any JSON: what json-c reads differs in the intended member alone. --- */
 
-static uint64_t state;
-
-static unsigned
-random_below(unsigned n)
-{
-	state = state * UINT64_C(6364136223846793005) +
-	    UINT64_C(1442695040888963407);
-	return (unsigned)(state >> 33) % n;
-}
-
 static void
 add_blank(struct buf *b)
 {
@@ -727,9 +717,8 @@ same_bytes(const struct openai_request *r, const struct buf *body)
 
 START_TEST(any_body_changes_in_the_intended_members_alone)
 {
-	uint64_t seed = 20261122 + (uint64_t)_i;
 
-	state = seed;
+	random_start(20261122 + (unsigned)_i);
 	for (int i = 0; i < 500; i++) {
 		struct buf body = BUF(1 << 20), out;
 		struct json_object *before, *after;
@@ -738,8 +727,7 @@ START_TEST(any_body_changes_in_the_intended_members_alone)
 		make_body(&body);
 		ck_assert_msg(openai_read(OPENAI_CHAT, JSON, body.data,
 				  body.len, SALT, &r) == OPENAI_OK,
-		    "seed %llu, %d: %s", (unsigned long long)seed, i,
-		    body.data);
+		    "seed %llu, %d: %s", random_seed, i, body.data);
 		out = rewritten(&r, body.data, body.len);
 		same_bytes(&r, &body);
 		before = json_tokener_parse(body.data);
@@ -747,8 +735,8 @@ START_TEST(any_body_changes_in_the_intended_members_alone)
 		ck_assert_ptr_nonnull(before);
 		change_tree(before);
 		ck_assert_msg(json_object_equal(before, after),
-		    "seed %llu, %d: %s became %s", (unsigned long long)seed, i,
-		    body.data, out.data);
+		    "seed %llu, %d: %s became %s", random_seed, i, body.data,
+		    out.data);
 		json_object_put(before);
 		json_object_put(after);
 		buf_free(&body);
@@ -852,9 +840,6 @@ START_TEST(endpoints_have_names)
 }
 END_TEST
 
-#define ADD_ROWS(t, test, rows) \
-	tcase_add_loop_test(t, test, 0, (int)(sizeof(rows) / sizeof((rows)[0])))
-
 static TCase *
 cases(void)
 {
@@ -881,14 +866,5 @@ cases(void)
 int
 main(void)
 {
-	Suite *suite = suite_create("openai");
-	SRunner *runner;
-	int failed;
-
-	suite_add_tcase(suite, cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("openai", cases(), NULL);
 }

@@ -4,13 +4,13 @@
  */
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <json-c/json.h>
 
 #include "lib/buf.h"
 #include "lib/openai.h"
+#include "tests/unit/suite.h"
 
 #define INVALID "invalid_request_error"
 
@@ -71,7 +71,7 @@ static const struct {
 	{ OPENAI_INTERNAL, 500, "server_error", NULL, NULL, "api_error" },
 };
 
-#define N_ROWS (int)(sizeof(rows) / sizeof(rows[0]))
+#define N_ROWS COUNT(rows)
 
 /* Parses one whole document; to be put by the caller. */
 static struct json_object *
@@ -350,10 +350,6 @@ START_TEST(error_objects_are_told_from_other_texts)
 }
 END_TEST
 
-#define ADD_ROWS(t, test, table) \
-	tcase_add_loop_test(     \
-	    t, test, 0, (int)(sizeof(table) / sizeof((table)[0])))
-
 static TCase *
 cases(void)
 {
@@ -373,14 +369,5 @@ cases(void)
 int
 main(void)
 {
-	Suite *suite = suite_create("openai_error");
-	SRunner *runner;
-	int failed;
-
-	suite_add_tcase(suite, cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("openai_error", cases(), NULL);
 }

@@ -5,12 +5,12 @@
 #include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/db.h"
 #include "lib/prices.h"
+#include "tests/unit/suite.h"
 
 /* Of the largest sum there is, with some room. */
 #define DIGITS 90
@@ -130,13 +130,12 @@ expected(const struct price *p, const struct prices_use *u)
 	return to_i64(divided(n, million * mib / 1000 * hour));
 }
 
-static char dir[64];
+static char dir[FOLDER_SIZE];
 
 static void
 make_dir(void)
 {
-	snprintf(dir, sizeof(dir), "/tmp/check-prices-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	make_folder(dir);
 }
 
 static const char *
@@ -151,17 +150,7 @@ path_of(const char *name)
 static void
 remove_dir(void)
 {
-	(void)unlink(path_of("settings.gdbm"));
-	(void)unlink(path_of("settings.gdbm.lock"));
-	(void)unlink(path_of("settings.gdbm.draft"));
-	ck_assert_int_eq(rmdir(dir), 0);
-}
-
-/* For tests that make the code complain. */
-static void
-hush(void)
-{
-	ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
+	remove_folder(dir);
 }
 
 static struct prices *
@@ -487,10 +476,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("prices");
 	TCase *t = tcase_create("prices");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(t, make_dir, remove_dir);
 	tcase_add_test(t, known_prices);
@@ -502,10 +488,5 @@ main(void)
 	tcase_add_test(t, a_damaged_record_prices_nothing);
 	tcase_add_test(t, lists_every_model_with_its_history);
 	tcase_set_timeout(t, 120);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run("prices", t, NULL);
 }

@@ -13,16 +13,16 @@
 
 #include "lib/secret.h"
 #include "lib/text.h"
+#include "tests/unit/suite.h"
 
 #define LEN SECRET_DIGEST_LEN
 
-static char folder[64], path[128];
+static char folder[FOLDER_SIZE], path[128];
 
 static void
 setup(void)
 {
-	snprintf(folder, sizeof(folder), "/tmp/check_secret.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	make_folder(folder);
 	snprintf(path, sizeof(path), "%s/secret", folder);
 }
 
@@ -366,14 +366,12 @@ cases(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, sha256_gives_the_published_digests);
 	tcase_add_test(t, hmac_gives_the_published_digests);
-	tcase_add_loop_test(t, base64url_gives_the_published_texts, 0,
-	    (int)(sizeof(codes) / sizeof(codes[0])));
+	ADD_ROWS(t, base64url_gives_the_published_texts, codes);
 	tcase_add_test(t, equal_looks_at_every_byte);
 	tcase_add_test(t, random_bytes_differ_and_stay_in_their_place);
 	tcase_add_test(t, the_installation_keeps_its_secret);
 	tcase_add_test(t, many_processes_at_once_agree_on_one);
-	tcase_add_loop_test(t, only_a_private_file_of_the_right_length_is_taken,
-	    0, (int)(sizeof(files) / sizeof(files[0])));
+	ADD_ROWS(t, only_a_private_file_of_the_right_length_is_taken, files);
 	tcase_add_test(t, links_folders_and_pipes_are_refused);
 	tcase_add_test(t, a_folder_that_is_not_there_is_an_error);
 	tcase_add_test(t, what_root_makes_belongs_to_the_owner_of_the_folder);
@@ -384,14 +382,5 @@ cases(void)
 int
 main(void)
 {
-	Suite *suite = suite_create("secret");
-	SRunner *runner;
-	int failed;
-
-	suite_add_tcase(suite, cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("secret", cases(), NULL);
 }

@@ -12,18 +12,18 @@
 #include <unistd.h>
 
 #include "lib/db.h"
+#include "tests/unit/suite.h"
 
 #define LIMIT CONFIG_RATE_LIMIT_REQUESTS
 #define WINDOW CONFIG_RATE_LIMIT_WINDOW
 
-static char folder[64], store[96];
+static char folder[FOLDER_SIZE], store[96];
 static struct config *config;
 
 static void
 setup(void)
 {
-	snprintf(folder, sizeof(folder), "/tmp/check_settings.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	make_folder(folder);
 	snprintf(store, sizeof(store), "%s/settings.gdbm", folder);
 	ck_assert_int_eq(unsetenv("PMPROXY_ENV"), 0);
 	ck_assert_int_eq(setenv("RATE_LIMIT_REQUESTS", "77", 1), 0);
@@ -35,11 +35,8 @@ setup(void)
 static void
 teardown(void)
 {
-	char command[128];
-
 	config_free(config);
-	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	ck_assert_int_eq(system(command), 0);
+	remove_folder(folder);
 }
 
 static struct settings *
@@ -291,10 +288,9 @@ START_TEST(threads_see_whole_changes_once_published)
 }
 END_TEST
 
-static Suite *
-suite(void)
+static TCase *
+cases(void)
 {
-	Suite *s = suite_create("settings");
 	TCase *t = tcase_create("settings");
 
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -305,18 +301,11 @@ suite(void)
 	tcase_add_test(t, a_bad_value_in_the_store_is_a_failure);
 	tcase_add_test(t, an_unreadable_store_is_a_failure_and_heals);
 	tcase_add_test(t, threads_see_whole_changes_once_published);
-	suite_add_tcase(s, t);
-	return s;
+	return t;
 }
 
 int
 main(void)
 {
-	SRunner *r = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return suite_run("settings", cases(), NULL);
 }

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "lib/text.h"
+#include "tests/unit/suite.h"
 
-#define COUNT(rows) ((int)(sizeof(rows) / sizeof((rows)[0])))
 /* Stands in *out before each call: a refusal must leave it alone. */
 #define UNTOUCHED INT64_C(-77)
 #define NO INT64_C(-78)
@@ -309,18 +309,15 @@ cases(void)
 {
 	TCase *t = tcase_create("text");
 
-	tcase_add_loop_test(
-	    t, integers_are_taken_whole_or_refused, 0, COUNT(integers));
+	ADD_ROWS(t, integers_are_taken_whole_or_refused, integers);
 	tcase_add_test(t, a_length_ends_the_number_where_no_nul_does);
-	tcase_add_loop_test(t, spans_have_one_unit_and_an_end, 0, COUNT(spans));
+	ADD_ROWS(t, spans_have_one_unit_and_an_end, spans);
 	tcase_add_test(t, hex_goes_there_and_back);
-	tcase_add_loop_test(
-	    t, hex_has_exactly_the_length_asked_for, 0, COUNT(hexes));
-	tcase_add_loop_test(t, money_is_exact, 0, COUNT(sums));
+	ADD_ROWS(t, hex_has_exactly_the_length_asked_for, hexes);
+	ADD_ROWS(t, money_is_exact, sums);
 	tcase_add_test(t, money_comes_back_as_it_went);
 	tcase_add_test(t, debts_are_shown_with_a_sign);
-	tcase_add_loop_test(
-	    t, percent_escapes_are_whole_or_refused, 0, COUNT(escapes));
+	ADD_ROWS(t, percent_escapes_are_whole_or_refused, escapes);
 	/* Room for valgrind on a busy machine. */
 	tcase_set_timeout(t, 120);
 	return t;
@@ -329,14 +326,5 @@ cases(void)
 int
 main(void)
 {
-	Suite *suite = suite_create("text");
-	SRunner *runner;
-	int failed;
-
-	suite_add_tcase(suite, cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("text", cases(), NULL);
 }

@@ -8,8 +8,8 @@
 #include <time.h>
 
 #include "lib/text.h"
+#include "tests/unit/suite.h"
 
-#define COUNT(rows) ((int)(sizeof(rows) / sizeof((rows)[0])))
 /* Stands in *out before each call: a refusal must leave it alone. */
 #define UNTOUCHED INT64_C(-77)
 #define NO INT64_C(-78)
@@ -171,8 +171,7 @@ cases(void)
 {
 	TCase *t = tcase_create("times");
 
-	tcase_add_loop_test(
-	    t, times_that_no_calendar_has_are_refused, 0, COUNT(times));
+	ADD_ROWS(t, times_that_no_calendar_has_are_refused, times);
 	tcase_add_test(t, times_agree_with_the_c_library);
 	tcase_add_test(t, every_day_of_four_centuries_follows_the_one_before);
 	tcase_add_test(t, times_out_of_range_are_empty);
@@ -185,14 +184,5 @@ cases(void)
 int
 main(void)
 {
-	Suite *suite = suite_create("text times");
-	SRunner *runner;
-	int failed;
-
-	suite_add_tcase(suite, cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("text times", cases(), NULL);
 }

@@ -22,10 +22,10 @@
 #include <json-c/json.h>
 
 #include "lib/buf.h"
-#include "lib/log.h"
 #include "lib/secret.h"
 #include "lib/text.h"
 #include "lib/upstream.h"
+#include "tests/unit/suite.h"
 
 #define CHAT "/v1/chat/completions"
 #define HELLO                                                           \
@@ -37,7 +37,6 @@
 
 static char url[64];
 static struct upstream *ours, *control;
-static int errors = -1;
 
 static int64_t
 now_ms(void)
@@ -395,9 +394,7 @@ serve(void (*connection)(int fd, int number, const void *arg), const void *arg)
 static void
 setup(void)
 {
-	errors = memfd_create("errors", MFD_CLOEXEC);
-	ck_assert_int_ne(dup2(errors, STDERR_FILENO), -1);
-	log_init("check");
+	catch_log();
 	ck_assert_int_eq(curl_global_init(CURL_GLOBAL_DEFAULT), 0);
 }
 
@@ -419,12 +416,9 @@ teardown(void)
 static int
 lines_logged(void)
 {
-	static char text[65536];
-	ssize_t n = pread(errors, text, sizeof(text) - 1, 0);
 	int lines = 0;
 
-	text[n < 0 ? 0 : n] = '\0';
-	for (const char *p = text; (p = strchr(p, '\n')) != NULL; p++)
+	for (const char *p = logged(); (p = strchr(p, '\n')) != NULL; p++)
 		lines++;
 	return lines;
 }
@@ -1237,9 +1231,6 @@ START_TEST(the_warmest_is_taken_first)
 }
 END_TEST
 
-#define ADD_ROWS(t, test, rows) \
-	tcase_add_loop_test(t, test, 0, (int)(sizeof(rows) / sizeof((rows)[0])))
-
 static TCase *
 standin_cases(void)
 {
@@ -1297,15 +1288,5 @@ own_cases(void)
 int
 main(void)
 {
-	Suite *suite = suite_create("upstream");
-	SRunner *runner;
-	int failed;
-
-	suite_add_tcase(suite, standin_cases());
-	suite_add_tcase(suite, own_cases());
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return suite_run("upstream", standin_cases(), own_cases(), NULL);
 }

@@ -320,10 +320,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("usage");
 	TCase *t = tcase_create("usage");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(t, usage_dir_setup, usage_dir_teardown);
 	tcase_set_timeout(t, 60);
@@ -339,10 +336,5 @@ main(void)
 	tcase_add_test(t, lines_across_buffers);
 	tcase_add_test(t, other_files_in_the_folder_are_left_alone);
 	tcase_add_test(t, unreadable_hours_fail);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run("usage", t, NULL);
 }

@@ -3,7 +3,6 @@
  * disk, removed files, threads, and writers that are killed.
  */
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -539,10 +538,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("usage_journal");
 	TCase *line = tcase_create("line"), *append = tcase_create("append");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_test(line, line_is_as_documented);
 	tcase_add_test(line, longest_line_comes_back);
@@ -550,7 +546,6 @@ main(void)
 	tcase_add_test(line, hostile_bytes_become_other);
 	tcase_add_test(line, hostile_values_are_bounded);
 	tcase_add_test(line, reading_refuses);
-	suite_add_tcase(s, line);
 	tcase_add_checked_fixture(append, usage_dir_setup, usage_dir_teardown);
 	tcase_set_timeout(append, 60);
 	tcase_add_test(append, append_makes_private_files);
@@ -562,10 +557,5 @@ main(void)
 	    append, open_and_check_tell_when_no_line_could_be_written);
 	tcase_add_test(append, threads_share_a_journal);
 	tcase_add_test(append, killed_writers_lose_nothing_acknowledged);
-	suite_add_tcase(s, append);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run("usage_journal", line, append, NULL);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -320,13 +321,6 @@ END_TEST
 #define KEYS 4
 #define HOURS 5
 
-static uint64_t
-random_number(uint64_t *state)
-{
-	*state = *state * UINT64_C(6364136223846793005) + 1;
-	return *state >> 33;
-}
-
 static void
 assert_expected(int64_t expect[HOURS][KEYS])
 {
@@ -351,20 +345,19 @@ START_TEST(any_order_of_lines_and_roll_ups)
 {
 	struct usage_journal *j = usage_journal_open(dir);
 	int64_t expect[HOURS][KEYS] = { { 0 } };
-	uint64_t state = 7;
 
+	random_start(7);
 	for (int i = 0; i < 600; i++) {
-		uint64_t h = random_number(&state) % HOURS;
-		uint64_t k = random_number(&state) % KEYS;
+		unsigned h = random_below(HOURS);
+		unsigned k = random_below(KEYS);
 		char key[2] = { (char)('a' + k), '\0' };
 
-		if (random_number(&state) % 6 == 0)
-			ck_assert_int_ge(usage_rollup(dir,
-					     HOUR_18 + (int64_t)h * HOUR + 300),
-			    0);
-		put_line(j, HOUR_18 + (int64_t)h * HOUR, key, "m", "e", 2);
+		if (random_below(6) == 0)
+			ck_assert_int_ge(
+			    usage_rollup(dir, HOUR_18 + h * HOUR + 300), 0);
+		put_line(j, HOUR_18 + h * HOUR, key, "m", "e", 2);
 		expect[h][k]++;
-		if (random_number(&state) % 4 == 0)
+		if (random_below(4) == 0)
 			assert_expected(expect);
 	}
 	assert_expected(expect);
@@ -375,10 +368,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("usage_rollup");
 	TCase *t = tcase_create("rollup");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(t, usage_dir_setup, usage_dir_teardown);
 	tcase_set_timeout(t, 120);
@@ -391,10 +381,5 @@ main(void)
 	tcase_add_test(t, roll_ups_at_once);
 	tcase_add_test(t, killed_at_every_system_call);
 	tcase_add_test(t, any_order_of_lines_and_roll_ups);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return suite_run("usage_rollup", t, NULL);
 }

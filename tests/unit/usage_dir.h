@@ -6,54 +6,32 @@
 #define PMPROXY_TESTS_USAGE_DIR_H
 
 #include <check.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/usage.h"
+#include "tests/unit/suite.h"
 
 #define MAYBE_UNUSED __attribute__((__unused__))
 
 #define HOUR INT64_C(3600)
 #define HOUR_18 INT64_C(1795370400) /* 2026-11-22T18:00:00Z */
 
-static char dir[64];
+static char dir[FOLDER_SIZE];
 
 MAYBE_UNUSED static void
 usage_dir_setup(void)
 {
-	snprintf(dir, sizeof(dir), "/tmp/check-usage-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-}
-
-MAYBE_UNUSED static void
-remove_folder(const char *path)
-{
-	DIR *d = opendir(path);
-	struct dirent *e;
-
-	while (d != NULL && (e = readdir(d)) != NULL)
-		if (strcmp(e->d_name, ".") != 0 &&
-		    strcmp(e->d_name, "..") != 0 &&
-		    unlinkat(dirfd(d), e->d_name, 0) == -1)
-			(void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
-	if (d != NULL)
-		closedir(d);
-	(void)rmdir(path);
+	make_folder(dir);
 }
 
 MAYBE_UNUSED static void
 usage_dir_teardown(void)
 {
-	char journal[PATH_MAX];
-
-	snprintf(journal, sizeof(journal), "%s/journal", dir);
-	remove_folder(journal);
 	remove_folder(dir);
 }
 
@@ -64,13 +42,6 @@ hour_path(const char *name)
 
 	snprintf(path, sizeof(path), "%s/journal/%s", dir, name);
 	return path;
-}
-
-/* For tests that make the code complain. */
-MAYBE_UNUSED static void
-hush(void)
-{
-	ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
 }
 
 /* Adds bytes to an hour's file as they are. */
