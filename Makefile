@@ -30,6 +30,7 @@ LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SANLINK) -pthread $(LDFLAGS)
 # Each program links what it needs and nothing else.
 LIBS_BASE := -lgdbm -ljson-c -lcrypto
 LIBS_FCGI := -lfcgi -lcurl $(LIBS_BASE)
+LIBS_ADMIN := -Wl,--as-needed -lfcgi -lcurl $(LIBS_BASE)
 LIBS_TEST := -lfcgi -lcurl $(shell pkg-config --libs check 2>/dev/null) \
 	$(LIBS_BASE)
 
@@ -41,6 +42,16 @@ CLI_SRC  := $(wildcard cli/pm*.c)
 CLI_BIN  := $(CLI_SRC:cli/%.c=$(BUILD)/bin/%)
 CLI_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,\
 	$(filter-out $(CLI_SRC),$(wildcard cli/*.c)))
+ADMIN_SRC := $(wildcard cgi-admin/*.cgi.c)
+ADMIN_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,\
+	$(filter-out $(ADMIN_SRC),$(wildcard cgi-admin/*.c)))
+ADMIN_LIB := $(BUILD)/obj/libadmin.a
+ADMIN_BIN := $(ADMIN_SRC:%.c=$(BUILD)/%)
+ADMIN_PO  := $(wildcard po/*.po)
+ADMIN_MO  := $(ADMIN_PO:po/%.po=$(BUILD)/cgi-admin/locale/%/LC_MESSAGES/pmproxy.mo)
+# Named after its content, so that browsers may keep it for a year.
+ADMIN_CSS := style-$(shell sha256sum cgi-admin/style.css 2>/dev/null | \
+	cut -c 1-12).css
 STANDIN_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/standin/*.c))
 UNIT_SRC := $(wildcard tests/unit/check_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
@@ -50,6 +61,9 @@ UNIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,\
 PROGRAMS := $(CLI_BIN)
 ifneq ($(FCGI_OBJ),)
 PROGRAMS += $(BUILD)/fcgi/v1.fcgi
+endif
+ifneq ($(ADMIN_SRC),)
+PROGRAMS += $(ADMIN_BIN) $(ADMIN_MO) $(BUILD)/cgi-admin/$(ADMIN_CSS)
 endif
 ifneq ($(STANDIN_OBJ),)
 PROGRAMS += $(BUILD)/tests/standin
@@ -89,6 +103,40 @@ $(BUILD)/fcgi/v1.fcgi: $(FCGI_OBJ) $(LIB)
 $(CLI_BIN): $(BUILD)/bin/%: $(BUILD)/obj/cli/%.o $(CLI_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(CLI_OBJ) $(LIB) $(LIBS_BASE)
+
+# --- Admin pages: one CGI program each, the style sheet, the translations ----
+
+$(BUILD)/obj/cgi-admin/frame.o: CFLAGS_ALL += -DADMIN_STYLE='"$(ADMIN_CSS)"'
+$(BUILD)/obj/cgi-admin/frame.o: cgi-admin/style.css
+
+$(ADMIN_LIB): $(ADMIN_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $(ADMIN_OBJ)
+
+$(ADMIN_BIN): $(BUILD)/cgi-admin/%.cgi: $(BUILD)/obj/cgi-admin/%.cgi.o \
+		$(ADMIN_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(ADMIN_LIB) $(LIB) $(LIBS_ADMIN)
+
+$(BUILD)/cgi-admin/$(ADMIN_CSS): cgi-admin/style.css
+	@mkdir -p $(@D)
+	@rm -f $(@D)/style-*.css
+	cp $< $@
+
+$(ADMIN_MO): $(BUILD)/cgi-admin/locale/%/LC_MESSAGES/pmproxy.mo: po/%.po
+	@mkdir -p $(@D)
+	msgfmt --check -o $@ $<
+
+# The texts to translate, brought up to date in po/.
+.PHONY: texts
+texts:
+	xgettext --from-code=UTF-8 -k_ -kN_ -kngettext:1,2 \
+	    --flag=html:2:c-format --no-location --sort-output \
+	    --package-name=pmproxy --omit-header -o $(BUILD)/pmproxy.pot \
+	    cgi-admin/*.c
+	for po in $(ADMIN_PO); do \
+	    msgmerge -q --no-fuzzy-matching --update --backup=none \
+	    --sort-output $$po $(BUILD)/pmproxy.pot; done
 
 $(BUILD)/tests/standin: $(STANDIN_OBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -220,6 +268,14 @@ install: all
 	    $(DESTDIR)$(PREFIX)/lib/pmproxy/fcgi/v1.fcgi)
 	# PMPROXY_BIN wants bin/ and fcgi/ in one folder.
 	ln -sfn ../../bin $(DESTDIR)$(PREFIX)/lib/pmproxy/bin
+	$(if $(ADMIN_BIN),install -d \
+	    $(DESTDIR)$(PREFIX)/lib/pmproxy/cgi-admin)
+	$(if $(ADMIN_BIN),install -m 755 $(ADMIN_BIN) \
+	    $(DESTDIR)$(PREFIX)/lib/pmproxy/cgi-admin)
+	$(if $(ADMIN_BIN),install -m 644 $(BUILD)/cgi-admin/$(ADMIN_CSS) \
+	    $(DESTDIR)$(PREFIX)/lib/pmproxy/cgi-admin)
+	$(foreach m,$(ADMIN_MO),install -D -m 644 $(m) \
+	    $(DESTDIR)$(PREFIX)/lib/pmproxy/$(m:$(BUILD)/%=%) &&) :
 	$(foreach f,$(wildcard lighttpd.conf Caddyfile.example .env.example),\
 	    install -m 644 $(f) $(SHARE)/$(f) &&) :
 	if [ -d share ]; then cp -R --no-preserve=ownership share/. $(SHARE); fi

@@ -13,8 +13,11 @@
 
 #include "lib/buf.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
-#define OUTPUT_MAX (16 * PATH_MAX)
+/* With settings in hex: as long as the environment may be, and more. */
+#define OUTPUT_MAX (1 << 20)
+#define ENVIRONMENT_MAX (128 << 10)
 
 /*
  * Clients that hold a connection and ask nothing at the moment; and the files
@@ -172,6 +175,44 @@ put_room(struct buf *out, int64_t in_flight)
 	return put_number(out, "max_connections", (files - OTHER_FILES) / 2);
 }
 
+/* "NAME=value" and its NUL, when it is set. */
+static int
+add_variable(struct buf *all, const char *name)
+{
+	const char *value = getenv(name);
+
+	if (value == NULL)
+		return 0;
+	if (buf_puts(all, name) == -1 || buf_puts(all, "=") == -1 ||
+	    buf_add(all, value, strlen(value) + 1) == -1) {
+		log_warnx("%s: longer than a CGI program can be told", name);
+		return -1;
+	}
+	return 0;
+}
+
+/*
+ * What the environment says goes to the CGI programs, whom lighttpd tells
+ * nothing of its own; in hex, so that no value can be misread here.
+ */
+static int
+put_environment(struct buf *out)
+{
+	struct buf all = BUF(ENVIRONMENT_MAX / 2 - 64);
+	int bad = add_variable(&all, "PMPROXY_ENV");
+	char hex[3];
+
+	for (enum config_name name = 0; name < CONFIG__MAX && !bad; name++)
+		bad = add_variable(&all, config_label(name));
+	bad = bad || buf_puts(out, "var.cgi_environment = \"") == -1;
+	for (size_t i = 0; i < all.len && !bad; i++)
+		bad = buf_puts(
+		    out, text_hex(hex, (const unsigned char *)all.data + i, 1));
+	bad = bad || buf_puts(out, "\"\n") == -1;
+	buf_free(&all);
+	return bad ? -1 : 0;
+}
+
 static int
 put_all(struct buf *out, const struct config *config)
 {
@@ -194,7 +235,8 @@ put_all(struct buf *out, const struct config *config)
 	    put_path(out, "tls_cert_file", "TLS_CERT_FILE",
 		config_text(config, CONFIG_TLS_CERT_FILE)) == -1 ||
 	    put_path(out, "tls_key_file", "TLS_KEY_FILE",
-		config_text(config, CONFIG_TLS_KEY_FILE)) == -1)
+		config_text(config, CONFIG_TLS_KEY_FILE)) == -1 ||
+	    put_environment(out) == -1)
 		return -1;
 	return 0;
 }

@@ -26,6 +26,8 @@ struct key {
 	int64_t created; /* Unix seconds */
 	int64_t expires; /* Unix seconds; 0: never */
 	int disabled;
+	int disabled_all; /* together with all others, and so enabled again;
+			     of no meaning in a key that is not disabled */
 	int prompt_cache; /* send a cache_salt of this key's own */
 	int64_t rate_limit; /* requests a window; 0: no own limit */
 	int64_t tokens_per_minute; /* 0: no limit */
@@ -124,6 +126,13 @@ enum keys_result keys_save(const char *state_dir, const struct key *);
 enum keys_result keys_change(const char *state_dir, const char *id,
     void (*change)(struct key *, const void *), const void *arg,
     struct key *out);
+
+/*
+ * The same for every key, in one commit; 'change' tells with 1 that it did
+ * something, else 0. Damaged records are left as they are.
+ */
+enum keys_result keys_change_all(
+    const char *state_dir, int (*change)(struct key *, void *), void *arg);
 
 /*
  * A successor with the same settings, in one commit: the old key expires

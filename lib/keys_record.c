@@ -29,6 +29,7 @@ static const struct flag {
 	size_t at;
 } flags[] = {
 	{ "disabled", offsetof(struct key, disabled) },
+	{ "disabled_all", offsetof(struct key, disabled_all) },
 	{ "prompt_cache", offsetof(struct key, prompt_cache) },
 };
 
@@ -166,6 +167,8 @@ read_members(struct json_object *from, struct keys_record *record)
 	for (size_t i = 0; i < LENGTH(flags); i++)
 		if (read_flag(from, &flags[i], key) == -1)
 			return -1;
+	/* Enabled in between, it is no longer one of those. */
+	key->disabled_all = key->disabled && key->disabled_all;
 	return key_problem(key) == NULL ? 0 : -1;
 }
 

@@ -10,6 +10,9 @@
 #include "log.h"
 #include "text.h"
 
+/* Far more keys than an organisation makes. */
+#define KEYS_IDS_MAX ((size_t)64 << 20)
+
 struct keys_edit {
 	struct db *db;
 	char *path;
@@ -208,6 +211,49 @@ keys_change(const char *state_dir, const char *id,
 		result = put_record(e, &record, &e->val);
 		*out = record.key;
 	}
+	return finish(e, result);
+}
+
+/* Ids of all keys, one after the other with their NULs. */
+static int
+note_id(const char *name, const char *val, size_t len, void *arg)
+{
+	const char *id = name + strlen(KEYS_BY_ID);
+
+	(void)val;
+	(void)len;
+	return buf_add(arg, id, strlen(id) + 1);
+}
+
+static enum keys_result
+change_one(struct keys_edit *e, const char *id,
+    int (*change)(struct key *, void *), void *arg)
+{
+	struct keys_record record;
+
+	if (get_record(e, id, &record) != KEYS_OK || !change(&record.key, arg))
+		return KEYS_OK; /* nobody can use a damaged one */
+	return put_record(e, &record, &e->val);
+}
+
+enum keys_result
+keys_change_all(
+    const char *state_dir, int (*change)(struct key *, void *), void *arg)
+{
+	struct keys_edit *e = keys_edit(state_dir);
+	struct buf ids = BUF(KEYS_IDS_MAX);
+	enum keys_result result = KEYS_OK;
+
+	if (e == NULL)
+		return KEYS_ERROR;
+	if (db_each(e->db, KEYS_BY_ID, note_id, &ids) != 0) {
+		log_warnx("cannot list the keys in '%s'", e->path);
+		result = KEYS_ERROR;
+	}
+	for (const char *id = ids.data;
+	     result == KEYS_OK && id < ids.data + ids.len; id += strlen(id) + 1)
+		result = change_one(e, id, change, arg);
+	buf_free(&ids);
 	return finish(e, result);
 }
 

@@ -79,6 +79,10 @@ static const struct {
 	int64_t min, max;
 } settings[] = {
 	{ "ADMIN_PASSWORD", "", 0, 0, 1, 0, 0 },
+	{ "ADMIN_IDLE", NULL, 1800, 0, 0, 60, 86400 },
+	{ "ADMIN_LIFETIME", NULL, 43200, 0, 0, 60, 2592000 },
+	{ "ADMIN_BIND_ADDRESS", NULL, 0, 0, 0, 0, 1 },
+	{ "PUBLIC_HELP", NULL, 0, 0, 0, 0, 1 },
 	{ "PRIVATEMODE_API_KEY", "", 0, 0, 1, 0, 0 },
 	{ "PRIVATEMODE_API_KEY_FILE", "", 0, 0, 0, 0, 0 },
 	{ "API_KEYS", "", 0, 0, 1, 0, 0 },

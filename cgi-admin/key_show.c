@@ -1,0 +1,201 @@
+/* Keys as people read them. */
+#include "key_show.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+#define DAY INT64_C(86400)
+#define HOUR INT64_C(3600)
+#define LOOK_BACK (30 * DAY)
+
+static void
+put_state(struct admin *a, const char *kind, const char *text)
+{
+	html(&a->out, "<span class=\"state %s\">%s</span>", kind, text);
+}
+
+/* Whole days until then, begun ones counted. */
+static int64_t
+days_until(const struct admin *a, int64_t then)
+{
+	return (then - a->now + DAY - 1) / DAY;
+}
+
+void
+key_show_state(struct admin *a, const struct key *key)
+{
+	char until[ADMIN_VALUE_SIZE];
+
+	if (key->disabled)
+		put_state(a, "no", _("disabled"));
+	else if (key->expires == 0)
+		put_state(a, "yes", _("active"));
+	else if (a->now >= key->expires)
+		put_state(a, "no",
+		    key->successor[0] != '\0' ? _("replaced") : _("expired"));
+	else if (key->successor[0] != '\0') {
+		html(&a->out, "<span class=\"state soon\">");
+		html(&a->out, _("rotating until %s"),
+		    admin_time(until, key->expires));
+		html(&a->out, "</span>");
+	} else {
+		html(&a->out, "<span class=\"state %s\">",
+		    days_until(a, key->expires) <= 14 ? "soon" : "yes");
+		html(&a->out,
+		    ngettext("expires in %lld day", "expires in %lld days",
+			(unsigned long)days_until(a, key->expires)),
+		    (long long)days_until(a, key->expires));
+		html(&a->out, "</span>");
+	}
+}
+
+static void
+put_limit(struct admin *a, int *n, int64_t limit, const char *unit)
+{
+	char number[ADMIN_VALUE_SIZE];
+
+	if (limit == 0)
+		return;
+	html(&a->out, "%s%s %s", (*n)++ > 0 ? ", " : "",
+	    admin_number(number, limit), unit);
+}
+
+void
+key_show_limits(struct admin *a, const struct key *key)
+{
+	char eur[ADMIN_VALUE_SIZE];
+	int n = 0;
+
+	put_limit(a, &n, key->rate_limit, _("requests"));
+	put_limit(a, &n, key->tokens_per_minute, _("tokens/min"));
+	put_limit(a, &n, key->parallel, _("at once"));
+	put_limit(a, &n, key->budget_tokens, _("tokens/month"));
+	if (key->budget_eur > 0)
+		html(&a->out, "%s%s %s", n++ > 0 ? ", " : "",
+		    admin_eur(eur, key->budget_eur), _("EUR/month"));
+	if (n == 0)
+		html(&a->out, "%s", _("none"));
+}
+
+void
+key_show_last(struct admin *a, int64_t last)
+{
+	char day[ADMIN_VALUE_SIZE];
+
+	if (last != 0)
+		html(&a->out, "%s", admin_day(day, last));
+	else
+		html(&a->out, "%s", _("not in 30 days"));
+}
+
+static int
+by_id(const void *x, const void *y)
+{
+	const struct key_spend *a = x, *b = y;
+
+	return strcmp(a->id, b->id);
+}
+
+/* Totals come hour by hour and by key within, so most are found at the end. */
+static struct key_spend *
+row_of(struct key_spends *s, const char *id)
+{
+	struct key_spend *grown;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (strcmp(s->rows[i].id, id) == 0)
+			return &s->rows[i];
+	if (s->n == s->cap) {
+		s->cap = s->cap * 2 + 64;
+		grown = reallocarray(s->rows, s->cap, sizeof(*s->rows));
+		if (grown == NULL) {
+			log_warn("cannot add up usage");
+			return NULL;
+		}
+		s->rows = grown;
+	}
+	s->rows[s->n] = (struct key_spend){ .cost = 0 };
+	memcpy(s->rows[s->n].id, id, KEYS_ID_SIZE);
+	return &s->rows[s->n++];
+}
+
+static int64_t
+cost_of(struct prices *prices, const struct usage_total *t)
+{
+	struct prices_use use = { .model = t->model,
+		.at = t->hour,
+		.prompt = t->prompt,
+		.completion = t->completion,
+		.total = t->total,
+		.audio_bytes = t->audio_bytes,
+		.audio_ms = t->audio_ms };
+
+	return prices_cost(prices, &use);
+}
+
+static int64_t
+plus(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+static int
+add(const struct usage_total *t, void *arg)
+{
+	struct key_spends *s = arg;
+	struct key_spend *row = row_of(s, t->key_id);
+
+	if (row == NULL)
+		return -1;
+	row->last = t->hour;
+	if (t->hour < s->month)
+		return 0;
+	row->cost = plus(row->cost, cost_of(s->prices, t));
+	row->tokens = plus(row->tokens, t->total);
+	row->requests = plus(row->requests, t->requests);
+	return 0;
+}
+
+int
+key_spends_read(struct key_spends *s, const struct admin *a, const char *id)
+{
+	int64_t from = admin_day_start(a->now) - LOOK_BACK;
+	int bad;
+
+	*s = (struct key_spends){ .month = admin_month_start(a->now) };
+	if (s->month < from)
+		from = s->month;
+	s->prices = prices_open(a->state_dir);
+	bad = s->prices == NULL || prices_refresh(s->prices) == -1 ||
+	    usage_each(a->state_dir, from, a->now + HOUR, id, add, s) != 0;
+	prices_close(s->prices);
+	s->prices = NULL;
+	if (s->n > 1)
+		qsort(s->rows, s->n, sizeof(*s->rows), by_id);
+	return bad ? -1 : 0;
+}
+
+struct key_spend
+key_spends_of(const struct key_spends *s, const char *id)
+{
+	struct key_spend wanted = { .cost = 0 };
+	const struct key_spend *found = NULL;
+
+	memcpy(wanted.id, id, KEYS_ID_SIZE);
+	if (s->n > 0)
+		found =
+		    bsearch(&wanted, s->rows, s->n, sizeof(*s->rows), by_id);
+	return found != NULL ? *found : wanted;
+}
+
+void
+key_spends_free(struct key_spends *s)
+{
+	free(s->rows);
+	s->rows = NULL;
+	s->n = 0;
+}

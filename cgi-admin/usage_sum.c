@@ -1,0 +1,212 @@
+/* Adding usage up in two ways at once: by what was asked, and by day. */
+#include "usage_sum.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+#define DAY INT64_C(86400)
+#define ROWS_MAX 20000
+#define BARS_MAX 62 /* days; of more, months are shown */
+#define MONTHS_MAX 1200
+
+static int64_t
+bucket_of(const struct usage_sum *s, int64_t hour)
+{
+	return s->by_month ? admin_month_start(hour) : admin_day_start(hour);
+}
+
+static int64_t
+cost_of(struct prices *prices, const struct usage_total *t)
+{
+	struct prices_use use = { .model = t->model,
+		.at = t->hour,
+		.prompt = t->prompt,
+		.completion = t->completion,
+		.total = t->total,
+		.audio_bytes = t->audio_bytes,
+		.audio_ms = t->audio_ms };
+
+	return prices_cost(prices, &use);
+}
+
+/* Blanks whatever rows are not told apart by. */
+static void
+blank(struct usage_total *t, const struct usage_sum *s)
+{
+	const char *by = s->ask->by;
+
+	t->hour = strcmp(by, "day") == 0 ? admin_day_start(t->hour) : 0;
+	if (strcmp(by, "key") != 0)
+		memset(t->key_id, 0, sizeof(t->key_id));
+	if (strcmp(by, "model") != 0)
+		memset(t->model, 0, sizeof(t->model));
+	if (strcmp(by, "endpoint") != 0)
+		memset(t->endpoint, 0, sizeof(t->endpoint));
+}
+
+static int
+add(const struct usage_total *total, void *arg)
+{
+	struct usage_sum *s = arg;
+	struct usage_total row = *total, day;
+
+	row.cost = cost_of(s->prices, total);
+	day = row;
+	usage_total_add(&s->all, &row);
+	day.hour = bucket_of(s, total->hour);
+	memset(day.key_id, 0, sizeof(day.key_id));
+	memset(day.model, 0, sizeof(day.model));
+	memset(day.endpoint, 0, sizeof(day.endpoint));
+	blank(&row, s);
+	return usage_table_add(&s->days, &day) == -1 ||
+		usage_table_add(&s->rows, &row) == -1
+	    ? -1
+	    : 0;
+}
+
+static int
+dearest_first(const void *x, const void *y)
+{
+	const struct usage_total *a = x, *b = y;
+
+	if (a->cost != b->cost)
+		return a->cost < b->cost ? 1 : -1;
+	if (a->requests != b->requests)
+		return a->requests < b->requests ? 1 : -1;
+	return strcmp(a->key_id, b->key_id);
+}
+
+static int
+add_label(const struct key *key, const unsigned char hash[32], void *arg)
+{
+	struct usage_sum *s = arg;
+	struct usage_label *grown;
+
+	(void)hash;
+	if (s->n_labels == s->cap) {
+		s->cap = s->cap * 2 + 64;
+		grown = reallocarray(s->labels, s->cap, sizeof(*s->labels));
+		if (grown == NULL) {
+			log_warn("cannot read the keys' labels");
+			return -1;
+		}
+		s->labels = grown;
+	}
+	memcpy(s->labels[s->n_labels].id, key->id, KEYS_ID_SIZE);
+	memcpy(s->labels[s->n_labels++].label, key->label, KEYS_LABEL_SIZE);
+	return 0;
+}
+
+static int
+by_id(const void *x, const void *y)
+{
+	const struct usage_label *a = x, *b = y;
+
+	return strcmp(a->id, b->id);
+}
+
+int
+usage_sum_read(
+    struct usage_sum *s, const struct admin *a, const struct usage_ask *ask)
+{
+	*s = (struct usage_sum){ .rows = USAGE_TABLE(ROWS_MAX),
+		.days = USAGE_TABLE(ROWS_MAX),
+		.ask = ask,
+		.by_month = (ask->to - ask->from) / DAY > BARS_MAX,
+		.prices = prices_open(a->state_dir) };
+	if (s->prices == NULL || prices_refresh(s->prices) == -1 ||
+	    usage_each(a->state_dir, ask->from, ask->to,
+		ask->key[0] != '\0' ? ask->key : NULL, add, s) != 0)
+		return -1;
+	usage_table_sort(&s->days);
+	usage_table_sort(&s->rows);
+	if (strcmp(ask->by, "day") != 0 && s->rows.n > 1)
+		qsort(s->rows.rows, s->rows.n, sizeof(*s->rows.rows),
+		    dearest_first);
+	/* Without labels there are ids; what is damaged is logged. */
+	if (strcmp(ask->by, "key") == 0)
+		(void)keys_each(a->state_dir, add_label, s);
+	if (s->n_labels > 1)
+		qsort(s->labels, s->n_labels, sizeof(*s->labels), by_id);
+	return 0;
+}
+
+void
+usage_sum_free(struct usage_sum *s)
+{
+	prices_close(s->prices);
+	usage_table_free(&s->rows);
+	usage_table_free(&s->days);
+	free(s->labels);
+}
+
+static const char *
+label_of(const struct usage_sum *s, const char *id)
+{
+	struct usage_label wanted = { .label = "" };
+	const struct usage_label *found = NULL;
+
+	memcpy(wanted.id, id, KEYS_ID_SIZE);
+	if (s->n_labels > 0)
+		found = bsearch(
+		    &wanted, s->labels, s->n_labels, sizeof(*s->labels), by_id);
+	return found != NULL && found->label[0] != '\0' ? found->label : id;
+}
+
+const char *
+usage_sum_name(const struct usage_sum *s, const struct usage_ask *ask,
+    const struct usage_total *t, char dst[USAGE_NAME_SIZE])
+{
+	char day[ADMIN_VALUE_SIZE];
+	const char *name = strcmp(ask->by, "key") == 0 ? label_of(s, t->key_id)
+	    : strcmp(ask->by, "model") == 0            ? t->model
+	    : strcmp(ask->by, "endpoint") == 0         ? t->endpoint
+					       : admin_day(day, t->hour);
+
+	(void)snprintf(dst, USAGE_NAME_SIZE, "%s", name);
+	return dst[0] != '\0' ? dst : "-";
+}
+
+char *
+usage_sum_day(
+    const struct usage_sum *s, int64_t start, char dst[ADMIN_VALUE_SIZE])
+{
+	admin_day(dst, start);
+	if (s->by_month)
+		dst[7] = '\0';
+	return dst;
+}
+
+/* The day or month after the one that begins at 'start'. */
+static int64_t
+next_bucket(const struct usage_sum *s, int64_t start)
+{
+	return s->by_month ? admin_month_start(start + 31 * DAY) : start + DAY;
+}
+
+/* From the first that was used, so that "all" does not begin with nothing. */
+size_t
+usage_sum_bars(const struct usage_sum *s, struct html_bar **bars)
+{
+	int64_t at, end = s->ask->to;
+	size_t n = 0, row = 0;
+
+	*bars = calloc(MONTHS_MAX, sizeof(**bars));
+	if (*bars == NULL || s->days.n == 0)
+		return 0;
+	at = s->by_month ? s->days.rows[0].hour : s->ask->from;
+	for (; at < end && n < MONTHS_MAX; at = next_bucket(s, at), n++) {
+		struct html_bar *bar = &(*bars)[n];
+		char text[ADMIN_VALUE_SIZE];
+
+		(void)snprintf(bar->label, sizeof(bar->label), "%.31s",
+		    usage_sum_day(s, at, text));
+		if (row < s->days.n && s->days.rows[row].hour == at)
+			bar->amount = s->days.rows[row++].requests;
+		admin_number(bar->value, bar->amount);
+	}
+	return n;
+}
