@@ -1,0 +1,52 @@
+/*
+ * relay_internal.h - one answer on its way: shared by relay.c, which begins
+ * it, relay_pass.c, which passes it on, and relay_end.c, which ends it.
+ */
+#ifndef PMPROXY_RELAY_INTERNAL_H
+#define PMPROXY_RELAY_INTERNAL_H
+
+#include "gate.h"
+#include "lib/meter.h"
+
+/* An error's text; a longer one is replaced by ours. */
+#define RELAY_ERROR_MAX 65536
+
+enum relay_kind {
+	NOTHING_YET,
+	PLAIN, /* one document, of whatever type */
+	EVENTS,
+	ERROR /* 400 and above: collected, then sent as an error object */
+};
+
+struct relay {
+	struct call *c;
+	enum relay_kind kind;
+	struct upstream_head head;
+	struct meter meter;
+	struct buf held; /* not sent yet */
+	int64_t answer_bytes;
+	int64_t first_byte_ms;
+	int head_sent;
+	int accounted;
+	char tail[2]; /* the last two bytes sent, carriage returns left out */
+};
+
+/* An endpoint that is paid by the minute or the page tells no tokens. */
+int relay_counts_tokens(const struct call *);
+
+/* Writes down what was used, once. 'worked': the upstream did its work. */
+void relay_settle(struct relay *, int status, int worked);
+
+int relay_is_success(const struct relay *);
+/* 'length' of the body, -1 when unknown. */
+int relay_send_head(struct relay *, int64_t length);
+int relay_send(struct relay *, const char *, size_t);
+int relay_send_held(struct relay *);
+
+/* Puts the callbacks that pass an answer on into an exchange. */
+void relay_pass(struct relay *, struct upstream_exchange *);
+
+/* Ends the answer; OPENAI_OK, or the error to answer with instead. */
+enum openai_error relay_end(struct relay *, enum upstream_end);
+
+#endif
