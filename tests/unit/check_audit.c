@@ -3,35 +3,29 @@
 
 #include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/db.h"
+#include "tests/unit/suite.h"
 
 #define HOUR 3600
 #define NOW (INT64_C(500000) * HOUR)
 
-static char folder[64], path[96];
+static char folder[FOLDER_SIZE], path[96];
 
 static void
 setup(void)
 {
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-
-	snprintf(folder, sizeof(folder), "%s/check_audit.XXXXXX", base);
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	make_memory_folder(folder);
 	snprintf(path, sizeof(path), "%s/admin.gdbm", folder);
 }
 
 static void
 teardown(void)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	ck_assert_int_eq(system(command), 0);
+	remove_folder(folder);
 }
 
 struct trail {
@@ -185,10 +179,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("audit");
 	TCase *t = tcase_create("audit");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
@@ -199,9 +190,5 @@ main(void)
 	tcase_add_test(t, the_oldest_goes);
 	tcase_add_test(t, damage_is_seen);
 	tcase_add_test(t, long_names_are_cut);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return suite_run("audit", t, NULL);
 }

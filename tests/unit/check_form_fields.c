@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/form.h"
+#include "tests/unit/suite.h"
 
 static struct form form;
 
@@ -122,23 +123,14 @@ START_TEST(finds_whole_names)
 }
 END_TEST
 
-#define COUNT(rows) (int)(sizeof(rows) / sizeof(rows[0]))
-
 int
 main(void)
 {
-	Suite *s = suite_create("form fields");
 	TCase *t = tcase_create("form fields");
-	SRunner *r = srunner_create(s);
-	int failed;
 
-	tcase_add_loop_test(t, parses_forms, 0, COUNT(forms));
-	tcase_add_loop_test(t, parses_cookies, 0, COUNT(cookies));
+	ADD_ROWS(t, parses_forms, forms);
+	ADD_ROWS(t, parses_cookies, cookies);
 	tcase_add_test(t, bounds_fields);
 	tcase_add_test(t, finds_whole_names);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return suite_run("form fields", t, NULL);
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "tests/unit/suite.h"
+
 static struct buf page;
 
 static void
@@ -169,14 +171,10 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("html");
 	TCase *t = tcase_create("html");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_loop_test(
-	    t, escapes_text, 0, (int)(sizeof(escapes) / sizeof(escapes[0])));
+	ADD_ROWS(t, escapes_text, escapes);
 	tcase_add_test(t, formats_numbers);
 	tcase_add_test_raise_signal(
 	    t, aborts_on_a_format_it_does_not_know, SIGABRT);
@@ -187,9 +185,5 @@ main(void)
 	tcase_add_test(t, bars_are_as_high_as_their_share);
 	tcase_add_test(t, bars_of_the_largest_numbers_stay_inside);
 	tcase_add_test(t, a_full_page_says_so);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return suite_run("html", t, NULL);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/http.h"
+#include "tests/unit/suite.h"
 
 static const struct {
 	const char *why, *remote, *forwarded;
@@ -99,22 +100,13 @@ START_TEST(knows_the_query)
 }
 END_TEST
 
-#define COUNT(rows) (int)(sizeof(rows) / sizeof(rows[0]))
-
 int
 main(void)
 {
-	Suite *s = suite_create("http client");
 	TCase *t = tcase_create("http client");
-	SRunner *r = srunner_create(s);
-	int failed;
 
-	tcase_add_loop_test(t, knows_the_client, 0, COUNT(clients));
-	tcase_add_loop_test(t, knows_the_scheme, 0, COUNT(schemes));
+	ADD_ROWS(t, knows_the_client, clients);
+	ADD_ROWS(t, knows_the_scheme, schemes);
 	tcase_add_test(t, knows_the_query);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return suite_run("http client", t, NULL);
 }

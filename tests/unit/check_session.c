@@ -11,12 +11,13 @@
 
 #include "lib/buf.h"
 #include "lib/db.h"
+#include "tests/unit/suite.h"
 
 #define NOW INT64_C(1800000000)
 #define IDLE 1800
 #define ABSOLUTE 43200
 
-static char folder[64];
+static char folder[FOLDER_SIZE];
 static unsigned char secret[SECRET_DIGEST_LEN] =
     "a secret of the installation's";
 static struct session_rules rules;
@@ -24,10 +25,7 @@ static struct session_rules rules;
 static void
 setup(void)
 {
-	const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-
-	snprintf(folder, sizeof(folder), "%s/check_session.XXXXXX", base);
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	make_memory_folder(folder);
 	rules = (struct session_rules){ folder, secret, "a good password", IDLE,
 		ABSOLUTE, 0 };
 }
@@ -35,10 +33,7 @@ setup(void)
 static void
 teardown(void)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	ck_assert_int_eq(system(command), 0);
+	remove_folder(folder);
 }
 
 static struct session
@@ -456,10 +451,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("session");
 	TCase *t = tcase_create("session");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 120);
@@ -468,13 +460,11 @@ main(void)
 	tcase_add_test(t, a_stored_password_stands_in_front);
 	tcase_add_test(t, two_hashes_of_one_password_differ);
 	tcase_add_test(t, scrypt_is_scrypt);
-	tcase_add_loop_test(t, what_is_no_hash_fits_no_password, 0,
-	    (int)(sizeof(no_hashes) / sizeof(no_hashes[0])));
+	ADD_ROWS(t, what_is_no_hash_fits_no_password, no_hashes);
 	tcase_add_test(t, a_store_that_cannot_be_read_lets_nobody_in);
 	tcase_add_test(t, a_session_is_found_by_its_token_alone);
 	tcase_add_test(t, the_store_holds_no_token);
-	tcase_add_loop_test(t, a_session_ends_when_idle, 0,
-	    (int)(sizeof(idle) / sizeof(idle[0])));
+	ADD_ROWS(t, a_session_ends_when_idle, idle);
 	tcase_add_test(t, use_keeps_it_alive_until_its_absolute_end);
 	tcase_add_test(t, looking_often_writes_seldom);
 	tcase_add_test(t, ending_ends_it_for_good);
@@ -485,9 +475,5 @@ main(void)
 	tcase_add_test(t, a_form_that_works_once);
 	tcase_add_test(t, attempts_are_counted_by_address_and_in_all);
 	tcase_add_test(t, the_right_password_does_not_count);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return suite_run("session", t, NULL);
 }
