@@ -8,6 +8,7 @@
 
 #include "cli/key_row.h"
 #include "cli/key_view.h"
+#include "cli/object.h"
 #include "lib/buf.h"
 #include "lib/keys.h"
 #include "lib/log.h"
@@ -112,9 +113,8 @@ note_skipped(struct summary *s, const struct key_row *row)
 	struct json_object *o = json_object_new_object();
 
 	if (o != NULL &&
-	    key_view_add(o, "key_id", json_object_new_string(row->key.id)) ==
-		0 &&
-	    key_view_add(o, "reason", json_object_new_string("exists")) == 0 &&
+	    object_add(o, "key_id", json_object_new_string(row->key.id)) == 0 &&
+	    object_add(o, "reason", json_object_new_string("exists")) == 0 &&
 	    json_object_array_add(s->skipped, o) == 0)
 		return 0;
 	json_object_put(o);
@@ -184,8 +184,8 @@ import_rows(const char *state_dir, struct json_object *rows, int64_t now)
 
 	if (s.skipped != NULL && o != NULL &&
 	    store_rows(state_dir, rows, &s) == 0 &&
-	    key_view_add(o, "imported", json_object_new_int64(s.added)) == 0 &&
-	    key_view_add(o, "skipped", json_object_get(s.skipped)) == 0) {
+	    object_add(o, "imported", json_object_new_int64(s.added)) == 0 &&
+	    object_add(o, "skipped", json_object_get(s.skipped)) == 0) {
 		json_object_put(s.skipped);
 		return o;
 	}
@@ -225,7 +225,7 @@ add_export(const struct key *key, const unsigned char hash[32], void *arg)
 	if (o != NULL)
 		json_object_object_del(o, "state");
 	if (o != NULL &&
-	    key_view_add(o, "key_hash",
+	    object_add(o, "key_hash",
 		json_object_new_string(text_hex(hex, hash, 32))) == 0 &&
 	    json_object_array_add(l->rows, o) == 0)
 		return 0;
@@ -242,9 +242,9 @@ key_export(const char *state_dir, int64_t now)
 
 	if (l.rows != NULL && o != NULL &&
 	    keys_each(state_dir, add_export, &l) == 0 &&
-	    key_view_add(o, "version", json_object_new_int(KEY_ROW_VERSION)) ==
+	    object_add(o, "version", json_object_new_int(KEY_ROW_VERSION)) ==
 		0 &&
-	    key_view_add(o, "keys", json_object_get(l.rows)) == 0) {
+	    object_add(o, "keys", json_object_get(l.rows)) == 0) {
 		json_object_put(l.rows);
 		return o;
 	}

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "cli/object.h"
 #include "lib/text.h"
 
 const char *const key_view_heads[KEY_VIEW_COLUMNS] = { "KEY ID", "LABEL",
@@ -21,16 +21,6 @@ key_view_state(const struct key *key, int64_t now)
 	return key->expires != 0 && now >= key->expires ? "expired" : "active";
 }
 
-int
-key_view_add(
-    struct json_object *to, const char *name, struct json_object *member)
-{
-	if (member != NULL && json_object_object_add(to, name, member) == 0)
-		return 0;
-	json_object_put(member);
-	return -1;
-}
-
 /* null is a member like others; it needs no memory. */
 static int
 add_null(struct json_object *to, const char *name)
@@ -41,7 +31,7 @@ add_null(struct json_object *to, const char *name)
 static int
 add_text(struct json_object *to, const char *name, const char *text)
 {
-	return key_view_add(to, name, json_object_new_string(text));
+	return object_add(to, name, json_object_new_string(text));
 }
 
 static int
@@ -59,7 +49,7 @@ add_limit(struct json_object *to, const char *name, int64_t limit)
 {
 	if (limit == 0)
 		return add_null(to, name);
-	return key_view_add(to, name, json_object_new_int64(limit));
+	return object_add(to, name, json_object_new_int64(limit));
 }
 
 /* A number of EUR, without a floating-point number's noise; or null. */
@@ -70,7 +60,7 @@ add_eur(struct json_object *to, const char *name, int64_t nano_eur)
 
 	if (nano_eur == 0)
 		return add_null(to, name);
-	return key_view_add(to, name,
+	return object_add(to, name,
 	    json_object_new_double_s(
 		(double)nano_eur / 1e9, text_eur(eur, nano_eur)));
 }
@@ -78,7 +68,7 @@ add_eur(struct json_object *to, const char *name, int64_t nano_eur)
 static int
 add_flag(struct json_object *to, const char *name, int flag)
 {
-	return key_view_add(to, name, json_object_new_boolean(flag));
+	return object_add(to, name, json_object_new_boolean(flag));
 }
 
 /* An empty array allows all, as an empty list does. */
@@ -121,7 +111,7 @@ key_view_object(const struct key *key, int64_t now)
 	bad |= add_limit(o, "parallel", key->parallel);
 	bad |= add_eur(o, "budget_eur", key->budget_eur);
 	bad |= add_limit(o, "budget_tokens", key->budget_tokens);
-	bad |= key_view_add(o, "models", new_models(key->models));
+	bad |= object_add(o, "models", new_models(key->models));
 	bad |= add_flag(o, "prompt_cache", key->prompt_cache);
 	bad |= key->successor[0] == '\0'
 	    ? add_null(o, "successor")
@@ -130,23 +120,6 @@ key_view_object(const struct key *key, int64_t now)
 		return o;
 	json_object_put(o);
 	return NULL;
-}
-
-int
-key_view_print_json(struct json_object *o)
-{
-	const char *text = NULL;
-
-	if (o != NULL)
-		text = json_object_to_json_string_ext(o,
-		    JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-			JSON_C_TO_STRING_NOSLASHESCAPE);
-	if (text != NULL)
-		puts(text);
-	else
-		log_warnx("out of memory");
-	json_object_put(o);
-	return text == NULL ? -1 : 0;
 }
 
 static void

@@ -13,13 +13,6 @@ const char *key_view_state(const struct key *, int64_t now);
 /* The object that scripts read; never a secret. NULL when memory is out. */
 struct json_object *key_view_object(const struct key *, int64_t now);
 
-/* Adds a member that it takes over; 0, or -1 when it was NULL or memory is. */
-int key_view_add(
-    struct json_object *, const char *name, struct json_object *member);
-
-/* Prints it, with a newline, and gives it back; 0, or -1 when it is NULL. */
-int key_view_print_json(struct json_object *);
-
 /* The settings of one key, a line each. */
 void key_view_print(const struct key *, int64_t now);
 

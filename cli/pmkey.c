@@ -12,6 +12,7 @@
 #include "cli/key_import.h"
 #include "cli/key_options.h"
 #include "cli/key_view.h"
+#include "cli/object.h"
 #include "lib/config.h"
 #include "lib/keys.h"
 #include "lib/log.h"
@@ -92,7 +93,7 @@ show_key(const struct request *r, const struct key *key)
 		key_view_print(key, r->options.now);
 		return COMMAND_DONE;
 	}
-	return key_view_print_json(key_view_object(key, r->options.now)) == 0
+	return object_print(key_view_object(key, r->options.now)) == 0
 	    ? COMMAND_DONE
 	    : COMMAND_FAILED;
 }
@@ -110,16 +111,16 @@ show_secret(const struct request *r, const struct key *key,
 		key_view_print(key, r->options.now);
 		printf("\nThe key will not be shown again.\n");
 	} else if ((o = key_view_object(key, r->options.now)) == NULL ||
-	    key_view_add(o, "key", json_object_new_string(secret)) == -1 ||
+	    object_add(o, "key", json_object_new_string(secret)) == -1 ||
 	    (replaces != NULL &&
-		key_view_add(o, "replaces", json_object_new_string(replaces)) ==
+		object_add(o, "replaces", json_object_new_string(replaces)) ==
 		    -1)) {
 		json_object_put(o);
 		log_warnx(
 		    "'%s' is made, but cannot be shown: delete it", key->id);
 		bad = 1;
 	} else {
-		bad = key_view_print_json(o) == -1;
+		bad = object_print(o) == -1;
 	}
 	secret_wipe(secret, KEYS_SECRET_SIZE);
 	return bad ? COMMAND_FAILED : COMMAND_DONE;
@@ -184,7 +185,7 @@ list_json(const struct request *r)
 	if (bad && l.n == 0)
 		json_object_put(l.array);
 	else
-		bad |= key_view_print_json(l.array) == -1;
+		bad |= object_print(l.array) == -1;
 	return bad ? COMMAND_FAILED : COMMAND_DONE;
 }
 
@@ -337,8 +338,8 @@ import(char **operands, void *arg)
 	if (summary == NULL)
 		return COMMAND_FAILED;
 	if (r->json)
-		return key_view_print_json(summary) == 0 ? COMMAND_DONE
-							 : COMMAND_FAILED;
+		return object_print(summary) == 0 ? COMMAND_DONE
+						  : COMMAND_FAILED;
 	print_summary(summary);
 	json_object_put(summary);
 	return COMMAND_DONE;
@@ -349,8 +350,7 @@ static enum command_exit export(char **none, void *arg) {
 	    struct json_object *all = key_export(r->state_dir, r->options.now);
 
 	    (void)none; if (all == NULL) return COMMAND_FAILED;
-	    return key_view_print_json(all) == 0 ? COMMAND_DONE
-						 : COMMAND_FAILED;
+	    return object_print(all) == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
 
 static const struct command commands[] = {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "cli/key_view.h"
+#include "cli/object.h"
 #include "cli/lighttpd.h"
 #include "cli/price.h"
 #include "cli/table.h"
@@ -137,16 +137,16 @@ new_object(const struct request *r, const struct settings_values *values,
 		return NULL;
 	(void)config_is_number(name, &min, &max); /* live ones all are */
 	bad |=
-	    key_view_add(o, "name", json_object_new_string(config_label(name)));
-	bad |= key_view_add(
-	    o, "value", json_object_new_int64(values->number[name]));
+	    object_add(o, "name", json_object_new_string(config_label(name)));
 	bad |=
-	    key_view_add(o, "default", json_object_new_int64(default_of(name)));
-	bad |= key_view_add(
+	    object_add(o, "value", json_object_new_int64(values->number[name]));
+	bad |=
+	    object_add(o, "default", json_object_new_int64(default_of(name)));
+	bad |= object_add(
 	    o, "source", json_object_new_string(source_of(r, values, name)));
-	bad |= key_view_add(o, "min", json_object_new_int64(min));
-	bad |= key_view_add(o, "max", json_object_new_int64(max));
-	bad |= key_view_add(
+	bad |= object_add(o, "min", json_object_new_int64(min));
+	bad |= object_add(o, "max", json_object_new_int64(max));
+	bad |= object_add(
 	    o, "meaning", json_object_new_string(config_meaning(name)));
 	if (!bad)
 		return o;
@@ -169,7 +169,7 @@ print_json(const struct request *r, const struct settings_values *values)
 		json_object_put(array);
 		array = NULL;
 	}
-	return key_view_print_json(array);
+	return object_print(array);
 }
 
 static enum command_exit

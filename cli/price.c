@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "cli/command.h"
-#include "cli/key_view.h"
+#include "cli/object.h"
 #include "cli/table.h"
 #include "lib/config.h"
 #include "lib/log.h"
@@ -132,7 +132,7 @@ static void
 add(struct listing *l, struct json_object *to, const char *name,
     struct json_object *value)
 {
-	if (key_view_add(to, name, value) == -1)
+	if (object_add(to, name, value) == -1)
 		l->failed = 1;
 }
 
@@ -246,7 +246,7 @@ list(char **none, void *arg)
 		if (l.failed)
 			log_warnx("out of memory");
 	} else if (r->json) {
-		bad = key_view_print_json(l.array) == -1;
+		bad = object_print(l.array) == -1;
 	} else if (table_print(&l.table) == -1) {
 		log_warnx("out of memory");
 		bad = 1;

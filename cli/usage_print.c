@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <json-c/json.h>
-
+#include "cli/object.h"
 #include "lib/text.h"
 
 static const char *const period_columns[] = { "", "hour", "day", "month" };
@@ -78,16 +77,6 @@ names_of(const struct usage_view *view, const struct usage_total *t,
 	return n;
 }
 
-/* Takes the value over; -1 when there is none or no memory for it. */
-static int
-add(struct json_object *to, const char *name, struct json_object *value)
-{
-	if (value != NULL && json_object_object_add(to, name, value) == 0)
-		return 0;
-	json_object_put(value);
-	return -1;
-}
-
 static struct json_object *
 number_object(const struct number *n)
 {
@@ -109,30 +98,15 @@ usage_print_object(const struct usage_view *view, const struct usage_total *t)
 
 	numbers_of(t, numbers);
 	for (size_t i = 0; !failed && i < n; i++)
-		failed = add(object, names[i].name,
+		failed = object_add(object, names[i].name,
 			     json_object_new_string(names[i].value)) == -1;
 	for (size_t i = 0; !failed && i < N_NUMBERS; i++)
-		failed = add(object, numbers[i].name,
+		failed = object_add(object, numbers[i].name,
 			     number_object(&numbers[i])) == -1;
 	if (!failed)
 		return object;
 	json_object_put(object);
 	return NULL;
-}
-
-int
-usage_print_jsonl(const struct usage_view *view, const struct usage_total *t)
-{
-	struct json_object *object = usage_print_object(view, t);
-	const char *text = object == NULL
-	    ? NULL
-	    : json_object_to_json_string_ext(object,
-		  JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-
-	if (text != NULL)
-		(void)puts(text); /* the program looks at ferror in the end */
-	json_object_put(object);
-	return text == NULL ? -1 : 0;
 }
 
 /*

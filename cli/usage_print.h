@@ -18,9 +18,6 @@ struct json_object;
 struct json_object *
 usage_print_object(const struct usage_view *, const struct usage_total *);
 
-/* One object and a newline; 0, or -1 when memory is out. */
-int usage_print_jsonl(const struct usage_view *, const struct usage_total *);
-
 /* RFC 4180; a text that a spreadsheet would take for a formula is quoted. */
 void usage_print_csv_head(const struct usage_view *);
 void usage_print_csv(const struct usage_view *, const struct usage_total *);

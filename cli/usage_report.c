@@ -2,23 +2,14 @@
 #include "cli/usage_report.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
-#include <json-c/json.h>
-
+#include "cli/object.h"
 #include "cli/usage_print.h"
 #include "lib/log.h"
 #include "lib/prices.h"
 
 /* More rows than anybody reads; what is beyond counts as "other". */
 #define ROWS_MAX 1000000
-
-static int
-out_of_memory(void)
-{
-	log_warnx("out of memory");
-	return -1;
-}
 
 /* Not a failure: what could be read is right, but somebody should look. */
 void
@@ -27,28 +18,6 @@ usage_report_malformed(void)
 	if (usage_malformed_lines() > 0)
 		log_warnx("%" PRId64 " lines of the journal cannot be read",
 		    usage_malformed_lines());
-}
-
-/* Takes the value over; -1 when there is none or no memory for it. */
-static int
-add(struct json_object *to, const char *name, struct json_object *value)
-{
-	if (value != NULL && json_object_object_add(to, name, value) == 0)
-		return 0;
-	json_object_put(value);
-	return -1;
-}
-
-static int
-print_object(struct json_object *object)
-{
-	const char *text =
-	    json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
-
-	if (text == NULL)
-		return out_of_memory();
-	(void)puts(text); /* the program looks at ferror in the end */
-	return 0;
 }
 
 /* Totals on their way into the rows of a view. */
@@ -100,7 +69,7 @@ report_object(const struct gathering *g)
 	static const struct usage_view whole;
 	struct json_object *object = json_object_new_object();
 	struct json_object *rows = json_object_new_array();
-	int failed = object == NULL || add(object, "rows", rows) == -1;
+	int failed = object == NULL || object_add(object, "rows", rows) == -1;
 
 	for (size_t i = 0; !failed && i < g->table.n; i++) {
 		struct json_object *row =
@@ -109,20 +78,11 @@ report_object(const struct gathering *g)
 		failed = row == NULL || json_object_array_add(rows, row) == -1;
 	}
 	if (!failed &&
-	    add(object, "total", usage_print_object(&whole, &g->sum)) == 0)
+	    object_add(object, "total", usage_print_object(&whole, &g->sum)) ==
+		0)
 		return object;
 	json_object_put(object);
 	return NULL;
-}
-
-static int
-print_report(const struct gathering *g)
-{
-	struct json_object *object = report_object(g);
-	int done = object == NULL ? out_of_memory() : print_object(object);
-
-	json_object_put(object);
-	return done;
 }
 
 int
@@ -133,7 +93,7 @@ usage_report_show(const char *state_dir, const struct usage_request *request)
 	int done = gather_all(state_dir, &g);
 
 	if (done == 0 && request->json)
-		done = print_report(&g);
+		done = object_print_line(report_object(&g));
 	else if (done == 0)
 		usage_print_table(
 		    &request->view, g.table.rows, g.table.n, &g.sum);
@@ -151,8 +111,9 @@ flush(struct gathering *g)
 	for (size_t i = 0; i < g->table.n; i++) {
 		if (g->request->csv)
 			usage_print_csv(view, &g->table.rows[i]);
-		else if (usage_print_jsonl(view, &g->table.rows[i]) == -1)
-			return out_of_memory();
+		else if (object_print_line(
+			     usage_print_object(view, &g->table.rows[i])) == -1)
+			return -1;
 	}
 	usage_table_clear(&g->table);
 	return 0;
