@@ -1,21 +1,12 @@
 // The stand-in upstream itself: each fault on demand.
 'use strict';
 
-const { after, before, beforeEach, describe, test } = require('node:test');
+const { describe, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { CHAT, FORM, SAYS, ask, chat, events, form, raw, rawChat, said, start,
-	stats, streamed, use, wait } = require('./lib/standin-client.js');
+const { CHAT, FORM, SAYS, ask, chat, events, form, raw, rawChat, said,
+	standinForAll, stats, streamed, wait } = require('./lib/standin-client.js');
 
-let standin;
-before(async () => {
-	standin = await start();
-	use(standin.port);
-});
-after(async () => {
-	standin.child.kill();
-	assert.deepEqual(await standin.exit, { code: 0, signal: null });
-});
-beforeEach(() => ask('POST', '/standin/reset'));
+standinForAll();
 
 const took = async (promise) => {
 	const begun = Date.now();

@@ -2,23 +2,14 @@
 // reports of them.
 'use strict';
 
-const { after, before, beforeEach, describe, test } = require('node:test');
+const { describe, test } = require('node:test');
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
 const http = require('node:http');
-const { CHAT, FORM, ask, chat, form, raw, rawChat, report, start, stats, use,
-	wait } = require('./lib/standin-client.js');
+const { CHAT, FORM, ask, chat, form, raw, rawChat, report, standinForAll,
+	stats, wait } = require('./lib/standin-client.js');
 
-let standin;
-before(async () => {
-	standin = await start();
-	use(standin.port);
-});
-after(async () => {
-	standin.child.kill();
-	assert.deepEqual(await standin.exit, { code: 0, signal: null });
-});
-beforeEach(() => ask('POST', '/standin/reset'));
+const standin = standinForAll();
 
 describe('requests as they may come', { timeout: 30000 }, () => {
 	const body = JSON.stringify({ model: 'gpt-oss-120b',

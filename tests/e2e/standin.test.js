@@ -2,21 +2,12 @@
 // believe it, so it is held to its README here.
 'use strict';
 
-const { after, before, describe, test } = require('node:test');
+const { describe, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { CHAT, FORM, SAYS, ask, audio, chat, events, form, said, start, streamed,
-	use } = require('./lib/standin-client.js');
+const { CHAT, FORM, SAYS, ask, audio, chat, events, form, said, standinForAll,
+	start, streamed, use } = require('./lib/standin-client.js');
 
-let standin;
-before(async () => {
-	standin = await start();
-	use(standin.port);
-});
-after(async () => {
-	standin.child.kill();
-	assert.deepEqual(await standin.exit, { code: 0, signal: null });
-	assert.match(standin.stderr(), /not Privatemode/);
-});
+const standin = standinForAll();
 
 describe('endpoints', { timeout: 30000 }, () => {
 	test('chat echoes the last message, announces itself and tells usage', async () => {

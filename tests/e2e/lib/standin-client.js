@@ -5,7 +5,9 @@
 const http = require('node:http');
 const net = require('node:net');
 const path = require('node:path');
+const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
+const { after, before, beforeEach } = require('node:test');
 
 const PROGRAM = process.env.STANDIN ||
 	path.join(__dirname, '../../../build/tests/standin');
@@ -34,6 +36,22 @@ function start(...args) {
 
 let port;
 const use = (newPort) => { port = newPort; };
+
+// One for all tests of a file, as new before each; filled in before the first.
+function standinForAll() {
+	const standin = {};
+	before(async () => {
+		Object.assign(standin, await start());
+		use(standin.port);
+	});
+	beforeEach(() => ask('POST', '/standin/reset'));
+	after(async () => {
+		standin.child.kill();
+		assert.deepEqual(await standin.exit, { code: 0, signal: null });
+		assert.match(standin.stderr(), /not Privatemode/);
+	});
+	return standin;
+}
 
 // One exchange: { status, headers, body, broken }. 'broken' is the error that
 // ended the answer before its time, if one did.
@@ -127,4 +145,4 @@ const wait = async (what) => {
 };
 
 module.exports = { CHAT, FORM, SAYS, ask, audio, chat, events, form, raw, rawChat,
-	report, said, start, stats, streamed, use, wait };
+	report, said, standinForAll, start, stats, streamed, use, wait };
