@@ -74,7 +74,7 @@ session_begin(const struct session_rules *rules, int64_t now,
     char token[SESSION_TOKEN_SIZE], struct session *out)
 {
 	struct db *db = session_store_edit(rules->state_dir);
-	struct session_record r;
+	struct session_record r = { 0 };
 
 	if (db == NULL)
 		return -1;

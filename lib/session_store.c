@@ -17,6 +17,7 @@ open_with(const char *state_dir, struct db *(*how)(const char *))
 
 	if (snprintf(path, sizeof(path), "%s/admin.gdbm", state_dir) <
 	    (int)sizeof(path))
+		/* cppcheck-suppress returnDanglingLifetime; a handle */
 		return how(path);
 	log_warnx("the path of STATE_DIR is too long");
 	return NULL;
