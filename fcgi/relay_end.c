@@ -11,7 +11,7 @@ finish_error(struct relay *r)
 {
 	int status = r->head.status;
 
-	if (status < 400) {
+	if (status < 400 || status > 599) {
 		log_warnx("the upstream answers with status %d", status);
 		relay_settle(r, 502, 0);
 		return OPENAI_UPSTREAM_UNREACHABLE;
