@@ -153,12 +153,12 @@ describe('a change is in force for the next request', { timeout: 30000 }, () => 
 
   test('rotate', async () => {
     const old = create('--models', 'gemma-3-27b');
-    const next = gate.pmkey('rotate', old.key_id, '--grace', '1s');
+    const next = gate.pmkey('rotate', old.key_id, '--grace', '4s');
     assert.notEqual(next.key, old.key);
     assert.equal(await everywhere(next.key, '/v1/models/gemma-3-27b'), 200);
     assert.equal(await everywhere(next.key, '/v1/models/gpt-oss-120b'), 404);
     assert.equal((await models(old.key)).status, 200);
-    await sleep(1100);
+    await sleep(4100);
     assert.equal(await everywhere(old.key), 401);
     const last = gate.pmkey('rotate', next.key_id, '--grace', '0');
     assert.equal(await everywhere(next.key), 401);
