@@ -71,8 +71,10 @@ const char key_help_rotate[] =
     "  --grace SPAN            24h by default; 0 ends the old key at once\n" AS_JSON;
 
 const char key_help_delete[] =
-    "usage: pmkey delete ID [--yes]\n"
+    "usage: pmkey delete ID [--erase] [--yes]\n"
     "\n"
+    "  --erase                 and all trace of it: what it used, and who\n"
+    "                          changed it\n"
     "  --yes                   do not ask; without a terminal it never does\n";
 
 const char key_help_import[] =

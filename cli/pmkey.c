@@ -13,17 +13,20 @@
 #include "cli/key_options.h"
 #include "cli/key_view.h"
 #include "cli/object.h"
+#include "lib/audit.h"
 #include "lib/config.h"
 #include "lib/keys.h"
 #include "lib/log.h"
 #include "lib/secret.h"
 #include "lib/text.h"
+#include "lib/usage.h"
 
 /* Options beside those of key_options.h. */
 enum {
 	JSON = 'j',
 	YES = 'y',
-	GRACE = 'g'
+	GRACE = 'g',
+	ERASE = 'E'
 };
 
 #define DEFAULT_GRACE 86400
@@ -32,7 +35,7 @@ struct request {
 	struct config *config;
 	const char *state_dir; /* of the config */
 	struct key_options options; /* its 'now' is everybody's */
-	int json, yes;
+	int json, yes, erase;
 	int64_t grace_s;
 };
 
@@ -49,6 +52,7 @@ static const struct option options[] = {
 	{ "no-prompt-cache", no_argument, NULL, KEY_NO_CACHE },
 	{ "json", no_argument, NULL, JSON },
 	{ "yes", no_argument, NULL, YES },
+	{ "erase", no_argument, NULL, ERASE },
 	{ "grace", required_argument, NULL, GRACE },
 	{ "help", no_argument, NULL, COMMAND_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -65,6 +69,9 @@ set_option(void *arg, int letter, const char *value)
 		return NULL;
 	case YES:
 		r->yes = 1;
+		return NULL;
+	case ERASE:
+		r->erase = 1;
 		return NULL;
 	case GRACE:
 		if (text_to_i64(value, 0, 0, &r->grace_s) == 0 ||
@@ -286,10 +293,24 @@ confirmed(const struct request *r, const struct key *key)
 
 	if (r->yes || !isatty(STDIN_FILENO))
 		return 1;
-	fprintf(
-	    stderr, "Delete '%s' (%s) for good? [y/N] ", key->id, key->label);
+	fprintf(stderr, "Delete '%s' (%s)%s for good? [y/N] ", key->id,
+	    key->label, r->erase ? " and all trace of its use" : "");
 	return fgets(answer, sizeof(answer), stdin) != NULL &&
 	    (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0);
+}
+
+/*
+ * The key first, so that nothing more is written under its name; then what was
+ * used, and last who did what to it. May be repeated when it failed.
+ */
+static enum command_exit
+erase_key(const struct request *r, const char *id)
+{
+	return keys_erase(r->state_dir, id) == KEYS_OK &&
+		usage_erase(r->state_dir, id) != -1 &&
+		audit_forget(r->state_dir, id) == 0
+	    ? COMMAND_DONE
+	    : COMMAND_FAILED;
 }
 
 static enum command_exit
@@ -300,13 +321,15 @@ delete_key(char **operands, void *arg)
 	struct key key = { 0 };
 	enum keys_result result = keys_load(r->state_dir, id, &key);
 
-	/* A damaged record can be deleted as well. */
-	if (result == KEYS_UNKNOWN)
+	/* A damaged record can be deleted, and one that is gone be erased. */
+	if (result == KEYS_UNKNOWN && !r->erase)
 		return failed(result, id);
 	if (result != KEYS_OK)
 		snprintf(key.id, sizeof(key.id), "%s", id);
 	if (!confirmed(r, &key))
 		return COMMAND_FAILED;
+	if (r->erase)
+		return erase_key(r, id);
 	result = keys_delete(r->state_dir, id);
 	return result == KEYS_OK ? COMMAND_DONE : failed(result, id);
 }
@@ -361,7 +384,7 @@ static const struct command commands[] = {
 	{ "disable", key_help_disable, "j", { "ID" }, disable },
 	{ "enable", key_help_enable, "j", { "ID" }, enable },
 	{ "rotate", key_help_rotate, "jg", { "ID" }, rotate },
-	{ "delete", key_help_delete, "y", { "ID" }, delete_key },
+	{ "delete", key_help_delete, "yE", { "ID" }, delete_key },
 	{ "import", key_help_import, "j", { "FILE" }, import },
 	{ "export", key_help_export, "j", { NULL }, export },
 };

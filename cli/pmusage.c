@@ -8,6 +8,7 @@
 #include "cli/usage_report.h"
 #include "lib/config.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
 /* Exit codes. */
 enum {
@@ -21,7 +22,9 @@ static const char overall_help[] =
     "\n"
     "  rollup   roll closed hours of the journal up\n"
     "  show     totals and cost of a period, as a table\n"
-    "  export   totals as CSV or JSON lines\n"
+    "  export   totals as CSV, JSON lines or OpenMetrics\n"
+    "  prune    remove what is older than some time\n"
+    "  erase    remove all that one key used\n"
     "\n"
     "pmusage COMMAND --help tells the options of one. All times are UTC.\n";
 
@@ -44,9 +47,11 @@ static const char show_help[] =
     "  --json            print a JSON object\n";
 
 static const char export_help[] =
-    "usage: pmusage export --format csv|jsonl [OPTION]...\n"
+    "usage: pmusage export --format csv|jsonl|openmetrics [OPTION]...\n"
     "\n"
-    "  --format FORMAT   csv or jsonl (JSON lines)\n"
+    "  --format FORMAT   csv, jsonl (JSON lines) or openmetrics\n"
+    "  --since-last NAME only closed hours, and of them what was not given\n"
+    "                    under this name (or path) before; for cron\n"
     "  --from DATE       from the start of this day (YYYY-MM-DD) or month\n"
     "                    (YYYY-MM), or this hour (YYYY-MM-DDTHH:00:00Z)\n"
     "  --to DATE         to the end of this day or month, or up to this hour\n"
@@ -54,6 +59,19 @@ static const char export_help[] =
     "  --group LIST      key, model, endpoint, separated by commas, or none\n"
     "                    (default: all three)\n"
     "  --key ID          this key only\n";
+
+static const char prune_help[] =
+    "usage: pmusage prune --older-than SPAN\n"
+    "\n"
+    "Removes journals and rolled-up hours that ended longer ago, for good.\n"
+    "\n"
+    "  --older-than SPAN   400d, 60w; at least 32d\n";
+
+static const char erase_help[] =
+    "usage: pmusage erase KEY\n"
+    "\n"
+    "Removes all that the key with this id used, in every file, for good.\n"
+    "See pmkey delete --erase to remove the key with it.\n";
 
 /* As getopt_long returns them; a command names those it takes. */
 enum option_letter {
@@ -64,7 +82,9 @@ enum option_letter {
 	HELP = 'h',
 	JSON = 'j',
 	KEY = 'k',
+	OLDER_THAN = 'o',
 	PERIOD = 'p',
+	SINCE_LAST = 's',
 	TO = 'T'
 };
 
@@ -72,11 +92,13 @@ static const struct option options[] = { { "by", 1, NULL, BY },
 	{ "format", 1, NULL, FORMAT }, { "from", 1, NULL, FROM },
 	{ "group", 1, NULL, GROUP }, { "help", 0, NULL, HELP },
 	{ "json", 0, NULL, JSON }, { "key", 1, NULL, KEY },
-	{ "period", 1, NULL, PERIOD }, { "to", 1, NULL, TO },
+	{ "older-than", 1, NULL, OLDER_THAN }, { "period", 1, NULL, PERIOD },
+	{ "since-last", 1, NULL, SINCE_LAST }, { "to", 1, NULL, TO },
 	{ NULL, 0, NULL, 0 } };
 
 struct command {
 	const char *name, *help, *takes; /* letters of options */
+	int operand; /* it takes a key's id */
 	struct usage_request defaults;
 	int (*run)(
 	    const char *state_dir, const struct usage_request *); /* 0, -1 */
@@ -100,22 +122,61 @@ rollup(const char *state_dir, const struct usage_request *request)
 	return 0;
 }
 
+static int
+prune(const char *state_dir, const struct usage_request *request)
+{
+	int64_t hours =
+	    usage_prune(state_dir, request->now - request->older_than);
+
+	if (hours == -1)
+		return -1;
+	printf("hours removed: %" PRId64 "\n", hours);
+	return 0;
+}
+
+static int
+erase(const char *state_dir, const struct usage_request *request)
+{
+	int64_t n = usage_erase(state_dir, request->key_id);
+
+	if (n == -1)
+		return -1;
+	printf("lines and rows removed: %" PRId64 "\n", n);
+	return 0;
+}
+
+static int
+export_usage(const char *state_dir, const struct usage_request *request)
+{
+	return request->cursor != NULL
+	    ? usage_report_rest(state_dir, request)
+	    : usage_report_export(state_dir, request);
+}
+
 static const struct command commands[] = {
-	{ "rollup", rollup_help, "hj", { .now = 0 }, rollup },
-	{ "show", show_help, "hjbkp", { .view = { .key = 1 } },
+	{ "rollup", rollup_help, "hj", 0, { .now = 0 }, rollup },
+	{ "show", show_help, "hjbkp", 0, { .view = { .key = 1 } },
 	    usage_report_show },
-	{ "export", export_help, "hbfFgkT",
+	{ "export", export_help, "hbfFgksT", 0,
 	    { .view = { USAGE_PERIOD_HOUR, 1, 1, 1 },
 		.range = { INT64_MIN, INT64_MAX } },
-	    usage_report_export },
+	    export_usage },
+	{ "prune", prune_help, "ho", 0, { .now = 0 }, prune },
+	{ "erase", erase_help, "h", 1, { .now = 0 }, erase },
 };
 
 static int
 set_format(struct usage_request *request, const char *name)
 {
+	static const char *const names[] = { "csv", "jsonl", "openmetrics" };
+
 	request->format_given = 1;
-	request->csv = strcmp(name, "csv") == 0;
-	return request->csv || strcmp(name, "jsonl") == 0 ? 0 : -1;
+	for (int i = 0; i < 3; i++)
+		if (strcmp(name, names[i]) == 0) {
+			request->format = (enum usage_format)i;
+			return 0;
+		}
+	return -1;
 }
 
 /* An export has one period and a group apart; a table has both in one list. */
@@ -123,9 +184,20 @@ static int
 set_by(const struct command *command, struct usage_request *request,
     const char *by)
 {
-	return command->run == usage_report_export
+	return command->run == export_usage
 	    ? usage_view_period(&request->view, by)
 	    : usage_view_by(&request->view, by);
+}
+
+/* A path, or a name that stays within its folder. */
+static int
+is_cursor_name(const char *name)
+{
+	return strchr(name, '/') != NULL ||
+	    (name[0] != '\0' && name[0] != '.' &&
+		strspn(name,
+		    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		    "abcdefghijklmnopqrstuvwxyz0123456789._-") == strlen(name));
 }
 
 /* 0, or -1 when the value is not valid. */
@@ -139,6 +211,7 @@ set_option(const struct command *command, struct usage_request *request,
 	case FORMAT:
 		return set_format(request, value);
 	case FROM:
+		request->ranged = 1;
 		return usage_range_from(&request->range, value);
 	case GROUP:
 		return usage_view_group(&request->view, value);
@@ -146,11 +219,22 @@ set_option(const struct command *command, struct usage_request *request,
 		request->json = 1;
 		return 0;
 	case KEY:
+		request->ranged = 1;
 		request->key_id = value;
 		return 0;
+	case OLDER_THAN:
+		/* Not the month that budgets are counted by. */
+		return text_to_span(value, &request->older_than) == 0 &&
+			request->older_than >= 32 * 86400
+		    ? 0
+		    : -1;
+	case SINCE_LAST:
+		request->cursor = value;
+		return is_cursor_name(value) ? 0 : -1;
 	case PERIOD:
 		return usage_range_named(&request->range, value, request->now);
 	case TO:
+		request->ranged = 1;
 		return usage_range_to(&request->range, value);
 	case HELP:
 		break;
@@ -166,6 +250,21 @@ wrong_use(const struct command *command, const char *why, const char *what)
 	fprintf(stderr, "Try 'pmusage %s%s--help'.\n",
 	    command ? command->name : "", command ? " " : "");
 	return WRONG_USE;
+}
+
+static int
+check_export(const struct command *command, const struct usage_request *request)
+{
+	if (!request->format_given)
+		return wrong_use(command, "missing:", "--format");
+	/* What is given once must not depend on how it was asked for. */
+	if (request->cursor != NULL &&
+	    (request->ranged || request->view.period != USAGE_PERIOD_HOUR))
+		return wrong_use(
+		    command, "all of each hour is given by", "--since-last");
+	if (request->range.from >= request->range.to)
+		return wrong_use(command, "--to lies before", "--from");
+	return DONE;
 }
 
 /* DONE when the command is to run, else how to exit; 'helped' when it did. */
@@ -189,14 +288,16 @@ read_options(const struct command *command, int argc, char **argv,
 		if (set_option(command, request, letter, optarg) == -1)
 			return wrong_use(command, "not valid:", optarg);
 	}
+	if (command->operand && optind == argc)
+		return wrong_use(command, "missing:", "KEY");
+	if (command->operand)
+		request->key_id = argv[optind++];
 	if (optind < argc)
 		return wrong_use(command, "not expected:", argv[optind]);
-	if (command->run == usage_report_export && !request->format_given)
-		return wrong_use(command, "missing:", "--format");
-	if (command->run == usage_report_export &&
-	    request->range.from >= request->range.to)
-		return wrong_use(command, "--to lies before", "--from");
-	return DONE;
+	if (command->run == prune && request->older_than == 0)
+		return wrong_use(command, "missing:", "--older-than");
+	return command->run == export_usage ? check_export(command, request)
+					    : DONE;
 }
 
 static int

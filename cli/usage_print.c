@@ -109,6 +109,65 @@ usage_print_object(const struct usage_view *view, const struct usage_total *t)
 	return NULL;
 }
 
+/* A label's value, escaped as OpenMetrics wants it. */
+static void
+print_label(const char *name, const char *value, const char *before)
+{
+	printf("%s%s=\"", before, name);
+	for (; *value != '\0'; value++)
+		if (*value == '\n')
+			fputs("\\n", stdout);
+		else if (*value == '"' || *value == '\\')
+			printf("\\%c", *value);
+		else
+			(void)putchar(*value);
+	(void)putchar('"');
+}
+
+/*
+ * A period's sum goes up and down with time, so it is a gauge; its time stamp
+ * is the start of the period.
+ */
+static void
+print_sample(const struct usage_view *view, const struct usage_total *t, int i)
+{
+	struct number numbers[N_NUMBERS];
+	struct name names[NAMES_MAX];
+	char label[USAGE_LABEL_SIZE];
+	size_t n = names_of(view, t, label, names);
+	size_t first = view->period != USAGE_PERIOD_NONE;
+
+	numbers_of(t, numbers);
+	printf("pmproxy_usage_%s", numbers[i].name);
+	for (size_t k = first; k < n; k++)
+		print_label(
+		    names[k].name, names[k].value, k == first ? "{" : ",");
+	fputs(n > first ? "} " : " ", stdout);
+	if (numbers[i].decimal[0] != '\0')
+		fputs(numbers[i].decimal, stdout);
+	else
+		printf("%" PRId64, numbers[i].value);
+	if (first)
+		printf(" %" PRId64, t->hour);
+	(void)putchar('\n');
+}
+
+void
+usage_print_openmetrics(
+    const struct usage_view *view, const struct usage_total *row, size_t n)
+{
+	static const struct usage_total none;
+	struct number numbers[N_NUMBERS];
+
+	numbers_of(&none, numbers);
+	for (int i = 0; i < N_NUMBERS; i++) {
+		printf("# TYPE pmproxy_usage_%s gauge\n", numbers[i].name);
+		for (size_t k = 0; k < n; k++)
+			print_sample(view, &row[k], i);
+	}
+	fputs("# EOF\n", stdout);
+}
+
 /*
  * A quote mark in front keeps spreadsheets from running a name as a formula;
  * quotes around a field keep its commas and quotes in it.

@@ -22,6 +22,10 @@ usage_print_object(const struct usage_view *, const struct usage_total *);
 void usage_print_csv_head(const struct usage_view *);
 void usage_print_csv(const struct usage_view *, const struct usage_total *);
 
+/* OpenMetrics: a family for each number, a sample for each row. */
+void usage_print_openmetrics(
+    const struct usage_view *, const struct usage_total *, size_t n);
+
 /* Aligned columns, a line a row, and a line of totals. */
 void usage_print_table(const struct usage_view *, const struct usage_total *,
     size_t n, const struct usage_total *sum);

@@ -1,7 +1,12 @@
 /* Gathers totals into the rows of a view and prints them. */
 #include "cli/usage_report.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "cli/object.h"
 #include "cli/usage_print.h"
@@ -109,7 +114,7 @@ flush(struct gathering *g)
 
 	usage_table_sort(&g->table);
 	for (size_t i = 0; i < g->table.n; i++) {
-		if (g->request->csv)
+		if (g->request->format == USAGE_CSV)
 			usage_print_csv(view, &g->table.rows[i]);
 		else if (object_print_line(
 			     usage_print_object(view, &g->table.rows[i])) == -1)
@@ -119,19 +124,126 @@ flush(struct gathering *g)
 	return 0;
 }
 
+/* OpenMetrics wants all samples of a number together. */
+static int
+finish(struct gathering *g)
+{
+	if (g->request->format != USAGE_OPENMETRICS)
+		return flush(g);
+	usage_table_sort(&g->table);
+	usage_print_openmetrics(&g->request->view, g->table.rows, g->table.n);
+	return 0;
+}
+
+static struct gathering
+begin(const struct usage_request *request)
+{
+	if (request->format == USAGE_CSV)
+		usage_print_csv_head(&request->view);
+	return (struct gathering){ .request = request,
+		.table = USAGE_TABLE(ROWS_MAX),
+		.flush = request->format == USAGE_OPENMETRICS ? NULL : flush };
+}
+
 int
 usage_report_export(const char *state_dir, const struct usage_request *request)
 {
-	struct gathering g = { .request = request,
-		.table = USAGE_TABLE(ROWS_MAX),
-		.flush = flush };
-	int done;
+	struct gathering g = begin(request);
+	int done = gather_all(state_dir, &g);
 
-	if (request->csv)
-		usage_print_csv_head(&request->view);
-	done = gather_all(state_dir, &g);
 	if (done == 0)
-		done = flush(&g);
+		done = finish(&g);
 	usage_table_free(&g.table);
 	return done;
+}
+
+/* What is left of a row when what was given of it is taken off. */
+static void
+subtract(struct usage_total *row, const struct usage_total *before)
+{
+	row->requests -= before->requests;
+	row->errors -= before->errors;
+	row->estimated -= before->estimated;
+	row->prompt -= before->prompt;
+	row->completion -= before->completion;
+	row->cached -= before->cached;
+	row->total -= before->total;
+	row->audio_bytes -= before->audio_bytes;
+	row->audio_ms -= before->audio_ms;
+	row->duration_ms -= before->duration_ms;
+	row->cost -= before->cost;
+}
+
+/* Each priced whole before, so that rows of one hour add up to its cost. */
+static int
+gather_rest(const struct usage_total *total, const struct usage_total *before,
+    void *arg)
+{
+	struct gathering *g = arg;
+	struct usage_total row = *total, given;
+
+	usage_view_price(g->prices, &row);
+	if (before != NULL) {
+		given = *before;
+		usage_view_price(g->prices, &given);
+		subtract(&row, &given);
+	}
+	usage_view_blank(&g->request->view, &row);
+	if (g->flush != NULL && g->table.n > 0 &&
+	    g->table.rows[0].hour != row.hour && g->flush(g) == -1)
+		return 1;
+	return usage_table_add(&g->table, &row) == -1 ? 1 : 0;
+}
+
+/* A name is one in STATE_DIR, a path is where it says. */
+static struct usage_cursor *
+open_cursor(const char *state_dir, const char *name)
+{
+	char path[PATH_MAX];
+	int n = strchr(name, '/') != NULL
+	    ? snprintf(path, sizeof(path), "%s", name)
+	    : snprintf(
+		  path, sizeof(path), "%s/export-%s.gdbm", state_dir, name);
+
+	if (n >= 0 && (size_t)n < sizeof(path))
+		return usage_cursor_open(path);
+	log_warnx("'%s' is too long", name);
+	return NULL;
+}
+
+/* In safe hands: a file is on the disk, a pipe has taken it. */
+static int
+is_given(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout) &&
+	    (fdatasync(STDOUT_FILENO) == 0 || errno == EINVAL ||
+		errno == EROFS))
+		return 1;
+	log_warn("cannot write to standard output");
+	return 0;
+}
+
+int
+usage_report_rest(const char *state_dir, const struct usage_request *request)
+{
+	struct usage_cursor *cursor = open_cursor(state_dir, request->cursor);
+	struct gathering g;
+	int done = -1;
+
+	if (cursor == NULL)
+		return -1;
+	g = begin(request);
+	if ((g.prices = prices_open(state_dir)) != NULL &&
+	    prices_refresh(g.prices) == 0)
+		done = usage_cursor_each(
+		    cursor, state_dir, request->now, gather_rest, &g);
+	usage_report_malformed();
+	if (done == 0)
+		done = finish(&g);
+	prices_close(g.prices);
+	usage_table_free(&g.table);
+	if (done == 0 && is_given())
+		return usage_cursor_commit(cursor);
+	usage_cursor_close(cursor);
+	return -1;
 }

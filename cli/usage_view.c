@@ -137,8 +137,7 @@ period_start(enum usage_period period, int64_t hour)
 }
 
 void
-usage_view_apply(
-    const struct usage_view *view, struct prices *prices, struct usage_total *t)
+usage_view_price(struct prices *prices, struct usage_total *t)
 {
 	t->cost = prices_cost(prices,
 	    &(struct prices_use){ .model = t->model,
@@ -148,6 +147,11 @@ usage_view_apply(
 		.total = t->total,
 		.audio_bytes = t->audio_bytes,
 		.audio_ms = t->audio_ms });
+}
+
+void
+usage_view_blank(const struct usage_view *view, struct usage_total *t)
+{
 	t->hour = period_start(view->period, t->hour);
 	if (!view->key)
 		t->key_id[0] = '\0';
@@ -155,6 +159,14 @@ usage_view_apply(
 		t->model[0] = '\0';
 	if (!view->endpoint)
 		t->endpoint[0] = '\0';
+}
+
+void
+usage_view_apply(
+    const struct usage_view *view, struct prices *prices, struct usage_total *t)
+{
+	usage_view_price(prices, t);
+	usage_view_blank(view, t);
 }
 
 char *

@@ -41,6 +41,10 @@ int usage_view_by(struct usage_view *, const char *list);
 void usage_view_apply(
     const struct usage_view *, struct prices *, struct usage_total *);
 
+/* The two steps of it, for totals that are subtracted in between. */
+void usage_view_price(struct prices *, struct usage_total *);
+void usage_view_blank(const struct usage_view *, struct usage_total *);
+
 /* "2026-11-22T18:00:00Z", "2026-11-22" or "2026-11"; "" without a period. */
 #define USAGE_LABEL_SIZE 32
 char *

@@ -21,6 +21,13 @@ journal_model(struct call *c)
 	return "other";
 }
 
+/* A key that was deleted meanwhile may be erased: nothing is to follow. */
+static const char *
+journal_key(struct call *c)
+{
+	return keys_has(c->gate->keys, c->key.id) == 0 ? "deleted" : c->key.id;
+}
+
 static void
 copy_name(char *to, size_t size, const char *from)
 {
@@ -73,7 +80,7 @@ account(struct call *c, const struct outcome *o)
 		    : o->first_byte_ms - c->began_ms,
 	};
 
-	copy_name(r.key_id, sizeof(r.key_id), c->key.id);
+	copy_name(r.key_id, sizeof(r.key_id), journal_key(c));
 	copy_name(r.model, sizeof(r.model), journal_model(c));
 	copy_name(r.endpoint, sizeof(r.endpoint),
 	    openai_endpoint_name(c->route->endpoint));

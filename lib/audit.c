@@ -198,3 +198,72 @@ audit_each(const char *state_dir, int (*fn)(const struct audit_entry *, void *),
 	free(t.rows);
 	return result;
 }
+
+/* Gathers the names of the entries about one subject. */
+struct about {
+	const char *subject;
+	struct trail trail;
+};
+
+static int
+collect_about(const char *name, const char *val, size_t len, void *arg)
+{
+	struct about *a = arg;
+	size_t n = a->trail.n;
+
+	if (collect(name, val, len, &a->trail) == 0 && a->trail.n > n &&
+	    strcmp(a->trail.rows[n].entry.subject, a->subject) != 0)
+		a->trail.n = n;
+	return 0;
+}
+
+/* The entry as audit_add wrote it, but for what stands behind its action. */
+static int
+blank_entry(struct db *db, const struct row *row, size_t n)
+{
+	struct buf text = BUF(VALUE_MAX);
+	int done = db_get(db, row->name, &text);
+
+	if (done == 1)
+		done = text.len < n
+		    ? -1
+		    : db_put(db, row->name, text.data, text.len - n);
+	buf_free(&text);
+	return done;
+}
+
+static int
+blank_entries(struct db *db, struct about *a)
+{
+	if (db_each(db, PREFIX, collect_about, a) != 0)
+		return -1;
+	for (size_t i = 0; i < a->trail.n; i++)
+		if (blank_entry(db, &a->trail.rows[i], strlen(a->subject)) ==
+		    -1)
+			return -1;
+	return 0;
+}
+
+int
+audit_forget(const char *state_dir, const char *subject)
+{
+	struct about a = { subject,
+		{ calloc(AUDIT_MAX, sizeof(struct row)), 0 } };
+	char path[PATH_MAX];
+	struct db_look look = { .exists = -1 };
+	struct db *db = NULL;
+	int done = -1;
+
+	if (a.trail.rows != NULL && store_path(path, state_dir) == 0)
+		db_look(path, &look);
+	if (look.exists == 0)
+		done = 0;
+	else if (look.exists == 1 && (db = db_edit(path)) != NULL) {
+		if (blank_entries(db, &a) == 0)
+			done = db_commit(db);
+		else
+			db_close(db);
+	}
+	free(a.trail.rows);
+	return done;
+}

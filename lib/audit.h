@@ -39,6 +39,12 @@ int audit_add(const char *state_dir, int64_t now, const char *session,
     enum audit_action, const char *subject);
 
 /*
+ * Blanks a subject wherever it stands; no byte of it is left in the file. May
+ * be repeated. 0 or -1.
+ */
+int audit_forget(const char *state_dir, const char *subject);
+
+/*
  * Each entry, newest first; stops at the first nonzero answer, returns it; -1
  * on failure.
  */

@@ -173,31 +173,35 @@ begin_store(struct db *db)
 	return put_raw(db, sum_key, sum, sizeof(sum));
 }
 
-/* Fills the draft with the store as it is, and opens it. */
+/*
+ * Fills the draft with the store as it is, and opens it. 'anew': leaves it
+ * empty, for whoever copies records.
+ */
 static int
-open_draft(struct db *db)
+open_draft(struct db *db, int anew)
 {
 	int fd;
 
 	if (db_file_open(db->path, &db->fd, &db->replaced) == -1)
 		return -1;
 	db->replaces = db->fd != -1;
-	if (db->replaces && db_draft_copy(&db->draft, db->fd) == -1)
+	if (db->replaces && !anew && db_draft_copy(&db->draft, db->fd) == -1)
 		return -1;
 	/* GDBM closes its descriptor; the draft is needed after that. */
 	if ((fd = fcntl(db->draft.fd, F_DUPFD_CLOEXEC, 0)) == -1) {
 		log_warn("cannot edit '%s'", db->path);
 		return -1;
 	}
-	if (open_gdbm(db, fd, db->replaces ? GDBM_WRITER : GDBM_NEWDB) == -1) {
+	anew |= !db->replaces;
+	if (open_gdbm(db, fd, anew ? GDBM_NEWDB : GDBM_WRITER) == -1) {
 		close(fd);
 		return -1;
 	}
-	return db->replaces ? 0 : begin_store(db);
+	return anew ? begin_store(db) : 0;
 }
 
-struct db *
-db_edit(const char *path)
+static struct db *
+edit(const char *path, int anew)
 {
 	struct db *db = new_handle(path);
 
@@ -206,11 +210,17 @@ db_edit(const char *path)
 	if (db_draft_begin(&db->draft, path) == -1)
 		goto close_db;
 	db->editing = 1;
-	if (open_draft(db) == 0)
+	if (open_draft(db, anew) == 0)
 		return db;
 close_db:
 	db_close(db);
 	return NULL;
+}
+
+struct db *
+db_edit(const char *path)
+{
+	return edit(path, 0);
 }
 
 int
@@ -375,6 +385,32 @@ db_commit(struct db *db)
 			done = db_draft_publish(&db->draft);
 	}
 	db_close(db);
+	return done;
+}
+
+static int
+copy_record(const char *key, const char *val, size_t len, void *to)
+{
+	return db_put(to, key, val, len) == -1;
+}
+
+int
+db_compact(const char *path)
+{
+	struct db_look look;
+	struct db *to, *from;
+	int done = -1;
+
+	db_look(path, &look);
+	if (look.exists == 0)
+		return 0;
+	to = edit(path, 1);
+	from = to == NULL ? NULL : db_open(path);
+	if (from != NULL && db_each(from, "", copy_record, to) == 0)
+		done = db_commit(to);
+	else
+		db_close(to);
+	db_close(from);
 	return done;
 }
 

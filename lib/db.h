@@ -79,6 +79,12 @@ int db_each(struct db *, const char *prefix,
  */
 int db_commit(struct db *);
 
+/*
+ * Makes the file anew of what is in it, so that not even a name is left of
+ * what was deleted. A store that is not there is fine. 0 or -1.
+ */
+int db_compact(const char *path);
+
 /* Closes a snapshot, or drops an edit. NULL is fine. */
 void db_close(struct db *);
 

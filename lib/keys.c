@@ -319,3 +319,23 @@ keys_check(struct keys *k)
 	buf_free(&f.text);
 	return result == 0 ? KEYS_OK : KEYS_ERROR;
 }
+
+int
+keys_has(struct keys *k, const char *id)
+{
+	struct buf text = BUF(KEYS_RECORD_MAX);
+	char name[KEYS_NAME_SIZE];
+	int found = 0;
+
+	for (size_t i = 0; i < k->n_env; i++)
+		if (strcmp(k->env[i].key.id, id) == 0)
+			return 1;
+	keys_name_by_id(name, id);
+	if (pthread_mutex_lock(&k->lock) != 0)
+		abort();
+	found = refresh(k) == -1 ? -1 : db_get(k->store.db, name, &text);
+	if (pthread_mutex_unlock(&k->lock) != 0)
+		abort();
+	buf_free(&text);
+	return found;
+}

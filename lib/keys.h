@@ -68,6 +68,9 @@ enum keys_result keys_verify(
 /* KEYS_OK when the store can be read at this moment, else KEYS_ERROR. */
 enum keys_result keys_check(struct keys *);
 
+/* 1 when there is a key with that id, 0 not, -1 the store cannot be read. */
+int keys_has(struct keys *, const char *id);
+
 /* 1 when the key may use that model. */
 int key_allows(const struct key *, const char *model);
 
@@ -144,6 +147,12 @@ enum keys_result keys_rotate(const char *state_dir, const char *id, int64_t now,
     int64_t grace_s, struct key *successor, char secret[KEYS_SECRET_SIZE]);
 
 enum keys_result keys_delete(const char *state_dir, const char *id);
+
+/*
+ * The same, and leaves no trace of the id in the store, where no other key
+ * names it as its successor any more. Not there is fine, so it can be repeated.
+ */
+enum keys_result keys_erase(const char *state_dir, const char *id);
 
 /*
  * Each key, oldest first; stops at the first nonzero answer, returns it. A

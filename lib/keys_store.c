@@ -353,3 +353,61 @@ keys_delete(const char *state_dir, const char *id)
 		return KEYS_ERROR;
 	return finish(e, delete_record(e, id));
 }
+
+/* A key that names another as its successor. */
+struct heir {
+	const char *id;
+	struct keys_record record;
+};
+
+static int
+find_heir(const char *name, const char *val, size_t len, void *arg)
+{
+	struct heir *heir = arg;
+
+	return keys_record_parse(
+		   name + strlen(KEYS_BY_ID), val, len, &heir->record) == 0 &&
+	    strcmp(heir->record.key.successor, heir->id) == 0;
+}
+
+static enum keys_result
+erase_record(struct keys_edit *e, const char *id)
+{
+	enum keys_result result = delete_record(e, id);
+	struct heir heir = { .id = id };
+	char name[KEYS_ID_SIZE];
+	int got = 0;
+
+	if (result == KEYS_ERROR)
+		return result;
+	while ((got = db_each(e->db, KEYS_BY_ID, find_heir, &heir)) == 1) {
+		/* The record is read anew, over the id as well. */
+		memcpy(name, heir.record.key.id, sizeof(name));
+		result = get_record(e, name, &heir.record);
+		if (result != KEYS_OK)
+			return result;
+		heir.record.key.successor[0] = '\0';
+		result = put_record(e, &heir.record, &e->val);
+		if (result != KEYS_OK)
+			return result;
+	}
+	return got == 0 ? KEYS_OK : KEYS_ERROR;
+}
+
+enum keys_result
+keys_erase(const char *state_dir, const char *id)
+{
+	struct keys_edit *e = keys_edit(state_dir);
+	enum keys_result result;
+	char *path;
+
+	if (e == NULL)
+		return KEYS_ERROR;
+	if ((result = finish(e, erase_record(e, id))) != KEYS_OK)
+		return result;
+	/* The names of records that are gone still stand in the file. */
+	if ((path = keys_path(state_dir)) == NULL || db_compact(path) == -1)
+		result = KEYS_ERROR;
+	free(path);
+	return result;
+}

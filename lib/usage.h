@@ -78,6 +78,49 @@ int64_t usage_rollup(const char *state_dir, int64_t now);
 int usage_each(const char *state_dir, int64_t from, int64_t to,
     const char *key_id, int (*fn)(const struct usage_total *, void *), void *);
 
+/*
+ * What was given to somebody, an hour at a time: a store of the bytes of each
+ * closed hour's journal that are given. Nothing is given twice and nothing
+ * left out, also of an hour to which a line came late.
+ */
+struct usage_cursor;
+
+/* Waits while another has it open. NULL after logging. */
+struct usage_cursor *usage_cursor_open(const char *path);
+
+/*
+ * Calls 'fn' with each total of closed hours that was not given yet, hour by
+ * hour in order; 'before' is what was given of the same row, NULL when nothing
+ * was. Stops at the first nonzero answer and returns it; -1 after logging.
+ */
+int usage_cursor_each(struct usage_cursor *, const char *state_dir, int64_t now,
+    int (*fn)(
+	const struct usage_total *, const struct usage_total *before, void *),
+    void *);
+
+/*
+ * Remembers what usage_cursor_each gave; to be called once that is in safe
+ * hands. Closes it, also when it fails; 0 or -1 after logging.
+ */
+int usage_cursor_commit(struct usage_cursor *);
+/* Forgets what was given since it was opened. NULL is fine. */
+void usage_cursor_close(struct usage_cursor *);
+
+/*
+ * Removes what was used in hours that ended before 'before': journals that are
+ * rolled up, then the hours themselves. At any moment an hour is there with
+ * all its use or not at all. How many hours went, or -1 after logging.
+ */
+int64_t usage_prune(const char *state_dir, int64_t before);
+
+/*
+ * Erases whatever a key used: its lines in all journals, the open one as well,
+ * are overwritten with newlines in their place, so that those who append and
+ * those who remember sizes notice nothing; its rows leave usage.gdbm. May be
+ * interrupted and repeated. How many lines and rows went, or -1 after logging.
+ */
+int64_t usage_erase(const char *state_dir, const char *key_id);
+
 /* Lines that could not be read by the last usage_each or rollup here. */
 int64_t usage_malformed_lines(void);
 

@@ -74,6 +74,12 @@ int64_t usage_journal_size(const char *state_dir, int64_t hour);
 int usage_journal_read(const char *state_dir, int64_t hour, const char *key_id,
     int sync, struct usage_table *, struct usage_scan *);
 
+/*
+ * The same of its first 'size' bytes only, of all keys; these must be there.
+ */
+int usage_journal_read_part(
+    const char *state_dir, int64_t hour, int64_t size, struct usage_table *);
+
 /* STATE_DIR/usage.gdbm; 0 or -1 (logged). */
 int usage_store_path(char *dst, size_t size, const char *state_dir);
 
@@ -88,9 +94,25 @@ int usage_store_scan(struct db *, int64_t hour, struct usage_scan *);
 int usage_store_get(struct db *, int64_t hour, const char *key_id,
     struct usage_table *, struct usage_scan *);
 
+/* Removes the hour's record; 1, 0 when there is none, -1 (logged). */
+int usage_store_del(struct db *, int64_t hour);
+
 /* Replaces the hour's record; 0 or -1 (logged). */
 int usage_store_put(struct db *, int64_t hour, const struct usage_table *,
     const struct usage_scan *);
+
+/* What an hour's record says, measured by the hour's journal. */
+enum usage_standing {
+	USAGE_CURRENT, /* the record says it all */
+	USAGE_OUTDATED, /* the journal says more */
+	USAGE_BROKEN /* no telling; logged */
+};
+enum usage_standing
+usage_standing_of(const char *state_dir, struct db *, int64_t hour);
+
+/* Fills the table with an hour's totals, from wherever they are. */
+int usage_load_hour(const char *state_dir, struct db *, int64_t hour,
+    const char *key_id, struct usage_table *, struct usage_scan *);
 
 /* Behind usage_malformed_lines. */
 extern _Thread_local int64_t usage_malformed;

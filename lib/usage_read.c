@@ -22,6 +22,7 @@ struct reader {
 	struct usage_scan *scan;
 	size_t held; /* bytes of a line that has not ended, in 'bytes' */
 	int skipping; /* inside a line too long to be one */
+	int64_t most; /* bytes to read at most */
 	char bytes[65536];
 };
 
@@ -98,9 +99,12 @@ static int
 read_all(struct reader *r, int fd, const char *path)
 {
 	for (;;) {
-		ssize_t n =
-		    read(fd, r->bytes + r->held, sizeof(r->bytes) - r->held);
+		size_t room = sizeof(r->bytes) - r->held;
+		ssize_t n;
 
+		if (r->most - r->scan->size < (int64_t)room)
+			room = (size_t)(r->most - r->scan->size);
+		n = read(fd, r->bytes + r->held, room);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1) {
@@ -136,7 +140,11 @@ usage_journal_read(const char *state_dir, int64_t hour, const char *key_id,
     int sync, struct usage_table *table, struct usage_scan *scan)
 {
 	struct reader r = {
-		.key_id = key_id, .hour = hour, .table = table, .scan = scan
+		.key_id = key_id,
+		.hour = hour,
+		.table = table,
+		.scan = scan,
+		.most = INT64_MAX,
 	};
 	char path[PATH_MAX];
 	int fd, done = -1;
@@ -156,6 +164,32 @@ usage_journal_read(const char *state_dir, int64_t hour, const char *key_id,
 		done = read_all(&r, fd, path);
 	close(fd);
 	return done == 0 ? 1 : -1;
+}
+
+int
+usage_journal_read_part(const char *state_dir, int64_t hour, int64_t size,
+    struct usage_table *table)
+{
+	struct usage_scan scan = { 0 };
+	struct reader r = {
+		.hour = hour, .table = table, .scan = &scan, .most = size
+	};
+	char path[PATH_MAX];
+	int fd, done;
+
+	if (usage_journal_path(path, sizeof(path), state_dir, hour) == -1)
+		return -1;
+	if ((fd = open_regular(path)) == -1) {
+		log_warn("cannot open '%s'", path);
+		return -1;
+	}
+	done = read_all(&r, fd, path);
+	close(fd);
+	if (done == 0 && scan.size < size) {
+		log_warnx("'%s' is shorter than it was", path);
+		done = -1;
+	}
+	return done;
 }
 
 int64_t

@@ -13,29 +13,23 @@
 /* A commit copies the whole store, so it takes in many hours. */
 #define HOURS_A_COMMIT 1000
 
-enum standing {
-	CURRENT, /* the record says it all */
-	OUTDATED, /* the journal says more */
-	BROKEN /* no telling; logged */
-};
-
 /*
  * A record that cannot be read is outdated while its journal exists, which
  * heals it.
  */
-static enum standing
-standing_of(const char *state_dir, struct db *db, int64_t hour)
+enum usage_standing
+usage_standing_of(const char *state_dir, struct db *db, int64_t hour)
 {
 	int64_t size = usage_journal_size(state_dir, hour);
 	struct usage_scan scan;
 	int found;
 
 	if (size == -2)
-		return BROKEN;
+		return USAGE_BROKEN;
 	found = usage_store_scan(db, hour, &scan);
 	if (size == -1)
-		return found == -1 ? BROKEN : CURRENT;
-	return found == 1 && scan.size == size ? CURRENT : OUTDATED;
+		return found == -1 ? USAGE_BROKEN : USAGE_CURRENT;
+	return found == 1 && scan.size == size ? USAGE_CURRENT : USAGE_OUTDATED;
 }
 
 /* 1 when rolled up, 0 when there was no need, -1 (logged). */
@@ -44,11 +38,11 @@ roll_hour(const char *state_dir, struct db *db, int64_t hour)
 {
 	struct usage_table table = USAGE_TABLE(USAGE_ROWS_MAX);
 	struct usage_scan scan;
-	enum standing standing = standing_of(state_dir, db, hour);
+	enum usage_standing standing = usage_standing_of(state_dir, db, hour);
 	int done;
 
-	if (standing != OUTDATED)
-		return standing == CURRENT ? 0 : -1;
+	if (standing != USAGE_OUTDATED)
+		return standing == USAGE_CURRENT ? 0 : -1;
 	done = usage_journal_read(state_dir, hour, NULL, 1, &table, &scan);
 	if (done == 1) {
 		usage_table_sort(&table);
@@ -100,11 +94,12 @@ keep_due(struct usage_hours *hours, const char *state_dir, const char *store,
 	if (db == NULL)
 		return -1;
 	for (size_t i = 0; i < hours->n; i++) {
-		enum standing s = standing_of(state_dir, db, hours->at[i]);
+		enum usage_standing s =
+		    usage_standing_of(state_dir, db, hours->at[i]);
 
-		if (s == OUTDATED)
+		if (s == USAGE_OUTDATED)
 			hours->at[kept++] = hours->at[i];
-		else if (s == BROKEN)
+		else if (s == USAGE_BROKEN)
 			*failed = 1;
 	}
 	hours->n = kept;
@@ -150,25 +145,24 @@ usage_rollup(const char *state_dir, int64_t now)
 	return rolled;
 }
 
-/* Fills the table with an hour's totals, from wherever they are. */
-static int
-load_hour(const char *state_dir, struct db *db, int64_t hour,
-    const char *key_id, struct usage_table *table)
+int
+usage_load_hour(const char *state_dir, struct db *db, int64_t hour,
+    const char *key_id, struct usage_table *table, struct usage_scan *scan)
 {
-	struct usage_scan scan = { 0 };
-	enum standing standing = standing_of(state_dir, db, hour);
+	enum usage_standing standing = usage_standing_of(state_dir, db, hour);
 	int done = -1;
 
+	*scan = (struct usage_scan){ 0 };
 	usage_table_clear(table);
 	table->max = USAGE_ROWS_MAX;
-	if (standing == OUTDATED)
-		done = usage_journal_read(
-		    state_dir, hour, key_id, 0, table, &scan);
+	if (standing == USAGE_OUTDATED)
+		done =
+		    usage_journal_read(state_dir, hour, key_id, 0, table, scan);
 	/* A record may hold one row more, the one of "other". */
 	table->max = USAGE_ROWS_MAX + 1;
-	if (standing == CURRENT || done == 0)
-		done = usage_store_get(db, hour, key_id, table, &scan);
-	usage_malformed += scan.malformed;
+	if (standing == USAGE_CURRENT || done == 0)
+		done = usage_store_get(db, hour, key_id, table, scan);
+	usage_malformed += scan->malformed;
 	usage_table_sort(table);
 	return done == -1 ? -1 : 0;
 }
@@ -179,10 +173,12 @@ each_hour(const char *state_dir, struct db *db, const struct usage_hours *hours,
     void *arg)
 {
 	struct usage_table table = USAGE_TABLE(USAGE_ROWS_MAX);
+	struct usage_scan scan;
 	int answer = 0;
 
 	for (size_t i = 0; answer == 0 && i < hours->n; i++) {
-		answer = load_hour(state_dir, db, hours->at[i], key_id, &table);
+		answer = usage_load_hour(
+		    state_dir, db, hours->at[i], key_id, &table, &scan);
 		for (size_t k = 0; answer == 0 && k < table.n; k++)
 			answer = fn(&table.rows[k], arg);
 	}

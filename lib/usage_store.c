@@ -181,6 +181,14 @@ usage_store_scan(struct db *db, int64_t hour, struct usage_scan *scan)
 	return usage_store_get(db, hour, NULL, NULL, scan);
 }
 
+int
+usage_store_del(struct db *db, int64_t hour)
+{
+	char key[KEY_SIZE];
+
+	return db_del(db, key_of(key, hour));
+}
+
 static void
 print_row(struct buf *val, const struct usage_total *t)
 {

@@ -381,3 +381,23 @@ test('what a message repeats is escaped', (t) => {
   assert.strictEqual(r.status, 1);
   assert.match(r.stderr, /'a\\x1b\]0;x\\x07'/);
 });
+
+test('delete --erase leaves no byte of the key, and can be repeated', (t) => {
+  const dir = stateDir(t);
+  const old = json(dir, 'create', '--label', 'old');
+  const key = json(dir, 'rotate', old.key_id);
+  const id = key.key_id;
+  const line = (who) => `\n1\t${who}\tm\te\t2\t1\t1\t0\t2\t0\t0\t1\t1\t0\t.\n`;
+
+  fs.mkdirSync(path.join(dir, 'journal'), { mode: 0o700 });
+  fs.writeFileSync(path.join(dir, 'journal', '2024022900'), line(id) + line(old.key_id));
+  for (let i = 0; i < 2; i++) {
+    assert.strictEqual(ok(dir, 'delete', id, '--erase', '--yes'), '');
+    const grep = spawnSync('grep', ['-ra', id, dir], { encoding: 'utf8' });
+    assert.strictEqual(grep.stdout, '');
+    assert.strictEqual(grep.status, 1);
+  }
+  const [left, ...none] = json(dir, 'list');
+  assert.deepStrictEqual([left.key_id, left.successor, none], [old.key_id, null, []]);
+  assert.ok(fs.readFileSync(path.join(dir, 'journal', '2024022900'), 'latin1').includes(old.key_id));
+});

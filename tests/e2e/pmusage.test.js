@@ -300,3 +300,86 @@ test('a full disk behind standard output is a failure', (t) => {
     ['export', '--format', 'jsonl'], ['rollup']])
     assert.strictEqual(spawnSync(program, args, { env: env(dir), stdio: ['ignore', full, 'ignore'] }).status, 1);
 });
+
+const hourAgo = (n) => {
+  const at = new Date(Date.now() - n * 3600e3);
+  return at.toISOString().replace(/[-T]/g, '').slice(0, 10);
+};
+
+test('--since-last gives each closed hour once, and again when that failed', (t) => {
+  const dir = stateDir(t);
+  const rest = (...more) => jsonl(dir, '--since-last', 'cron', ...more);
+  write(dir, hourAgo(30), { total: 5 }, { key: 'key_b', total: 7 });
+  write(dir, hourAgo(0), { total: 1 });
+  // Nobody reads: nothing is given.
+  const full = spawnSync('/bin/sh', ['-c', `${program} export --format csv --since-last cron >/dev/full`],
+    { env: env(dir), encoding: 'utf8' });
+  assert.strictEqual(full.status, 1);
+  assert.match(full.stderr, /cannot write/);
+  assert.deepStrictEqual(rest().map((r) => [r.key_id, r.total_tokens]), [['key_a', 5], ['key_b', 7]]);
+  assert.deepStrictEqual(rest(), []);
+  write(dir, hourAgo(30), { total: 2 }, { key: 'key_c', total: 3 });
+  assert.deepStrictEqual(rest().map((r) => [r.key_id, r.requests, r.total_tokens, r.cost_eur]),
+    [['key_a', 1, 2, 0.00001], ['key_c', 1, 3, 0.000015]]);
+  ok(dir, 'rollup');
+  assert.deepStrictEqual(rest(), []);
+  // Another name, and a path, begin at the beginning.
+  assert.strictEqual(jsonl(dir, '--since-last', 'other', '--group', 'none')[0].total_tokens, 17);
+  assert.strictEqual(jsonl(dir, '--since-last', path.join(dir, 'mine')).length, 3);
+  assert.ok(fs.existsSync(path.join(dir, 'mine')));
+  for (const args of [['--since-last', ''], ['--since-last', '.x'],
+    ['--since-last', 'a', '--by', 'day'], ['--since-last', 'a', '--key', 'key_a'],
+    ['--since-last', 'a', '--from', '2024-01-01']])
+    assert.strictEqual(run(dir, 'export', '--format', 'csv', ...args).status, 2, args.join(' '));
+});
+
+test('OpenMetrics: families together, labels escaped, an end mark', (t) => {
+  const dir = stateDir(t);
+  write(dir, '2024022900', { model: 'a"b\\c', total: 3, ms: 1500 });
+  write(dir, '2024022901', { total: 1 });
+  const text = ok(dir, 'export', '--format', 'openmetrics');
+  const lines = text.split('\n');
+  assert.strictEqual(lines.at(-2), '# EOF');
+  assert.ok(lines.includes('pmproxy_usage_total_tokens{key_id="key_a",model="a\\"b\\\\c",' +
+    'endpoint="chat.completions"} 3 1709164800'));
+  assert.ok(lines.includes('pmproxy_usage_cost_eur{key_id="key_a",model="gpt-oss-120b",' +
+    'endpoint="chat.completions"} 0.000005 1709168400'));
+  const families = lines.filter((l) => l.startsWith('# TYPE'));
+  assert.strictEqual(families.length, 9);
+  // No family comes up again once another began.
+  const names = lines.slice(0, -2).map((l) => /pmproxy_usage_[a-z_]+/.exec(l)[0]);
+  assert.strictEqual(names.filter((n, i) => n !== names[i - 1]).length, 9);
+  assert.match(ok(dir, 'export', '--format', 'openmetrics', '--by', 'month', '--group', 'none'),
+    /^pmproxy_usage_requests 2 1706745600$/m);
+});
+
+test('prune removes what is old, and nothing of this month', (t) => {
+  const dir = stateDir(t);
+  write(dir, '2024022900', { total: 1 });
+  write(dir, hourAgo(40 * 24), { total: 2 });
+  write(dir, hourAgo(0), { total: 4 });
+  assert.strictEqual(ok(dir, 'prune', '--older-than', '400d'), 'hours removed: 1\n');
+  assert.strictEqual(fs.existsSync(path.join(dir, 'journal', '2024022900')), false);
+  assert.deepStrictEqual(jsonl(dir).map((r) => r.total_tokens), [2, 4]);
+  for (const span of ['31d', '0', 'x', ''])
+    assert.strictEqual(run(dir, 'prune', '--older-than', span).status, 2);
+  assert.strictEqual(run(dir, 'prune').status, 2);
+  assert.strictEqual(ok(dir, 'prune', '--older-than', '32d'), 'hours removed: 1\n');
+  assert.deepStrictEqual(jsonl(dir).map((r) => r.total_tokens), [4]);
+});
+
+test('erase removes one key’s use from every file', (t) => {
+  const dir = stateDir(t);
+  write(dir, '2024022900', { key: 'key_gone1234', total: 1 }, { total: 2 });
+  ok(dir, 'rollup');
+  write(dir, hourAgo(0), { key: 'key_gone1234', total: 4 }, { total: 8 });
+  jsonl(dir, '--since-last', 'cron');
+  assert.strictEqual(ok(dir, 'erase', 'key_gone1234'), 'lines and rows removed: 3\n');
+  assert.deepStrictEqual(jsonl(dir).map((r) => [r.key_id, r.total_tokens]), [['key_a', 2], ['key_a', 8]]);
+  const grep = spawnSync('grep', ['-ra', 'gone1234', dir], { encoding: 'utf8' });
+  assert.strictEqual(grep.stdout, '');
+  assert.strictEqual(ok(dir, 'erase', 'key_gone1234'), 'lines and rows removed: 0\n');
+  assert.deepStrictEqual(jsonl(dir, '--since-last', 'cron'), []);
+  for (const args of [['erase'], ['erase', 'a', 'b']]) assert.strictEqual(run(dir, ...args).status, 2);
+  assert.strictEqual(run(dir, 'erase', 'a b').status, 1);
+});

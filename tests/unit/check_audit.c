@@ -176,6 +176,39 @@ START_TEST(long_names_are_cut)
 }
 END_TEST
 
+START_TEST(a_subject_is_forgotten)
+{
+	char bytes[65536];
+	struct trail t;
+	size_t n;
+	FILE *f;
+
+	ck_assert_int_eq(audit_forget(folder, "key_1"), 0);
+	ck_assert_int_eq(
+	    audit_add(folder, NOW, "s", AUDIT_KEY_CREATED, "key_1"), 0);
+	ck_assert_int_eq(
+	    audit_add(folder, NOW, "s", AUDIT_KEY_CREATED, "key_12"), 0);
+	ck_assert_int_eq(audit_add(folder, NOW, "key_1", AUDIT_LOGIN, ""), 0);
+	ck_assert_int_eq(
+	    audit_add(folder, NOW, "s", AUDIT_KEY_DELETED, "key_1"), 0);
+	ck_assert_int_eq(audit_forget(folder, "key_1"), 0);
+	ck_assert_int_eq(audit_forget(folder, "key_1"), 0);
+	t = read_trail();
+	ck_assert_int_eq(t.n, 4);
+	ck_assert_str_eq(t.entries[0].subject, "");
+	ck_assert_int_eq(t.entries[0].action, AUDIT_KEY_DELETED);
+	ck_assert_str_eq(t.entries[1].session, "key_1");
+	ck_assert_str_eq(t.entries[2].subject, "key_12");
+	ck_assert_str_eq(t.entries[3].subject, "");
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	n = fread(bytes, 1, sizeof(bytes), f);
+	(void)fclose(f);
+	ck_assert_ptr_null(memmem(bytes, n, "deleted key_1", 13));
+	ck_assert_ptr_null(memmem(bytes, n, "created key_1 ", 14));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -190,5 +223,6 @@ main(void)
 	tcase_add_test(t, the_oldest_goes);
 	tcase_add_test(t, damage_is_seen);
 	tcase_add_test(t, long_names_are_cut);
+	tcase_add_test(t, a_subject_is_forgotten);
 	return suite_run("audit", t, NULL);
 }

@@ -4,9 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 #include "lib/db.h"
@@ -234,38 +232,10 @@ START_TEST(roll_ups_at_once)
 }
 END_TEST
 
-/*
- * Rolls up in a child that is killed when it enters its n-th system call; 1
- * when it was, 0 when it ended before.
- */
 static int
-killed_at(int n)
+roll_up(void)
 {
-	pid_t pid = fork();
-	int status;
-
-	ck_assert_int_ne(pid, -1);
-	if (pid == 0) {
-		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1)
-			_exit(77);
-		raise(SIGSTOP);
-		_exit(usage_rollup(dir, LATER) == -1);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_msg(WIFSTOPPED(status), "no tracing here");
-	/* Each call stops twice, before and after it. */
-	for (int i = 0; i < n && WIFSTOPPED(status); i++) {
-		ck_assert_int_eq(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
-		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	}
-	if (WIFEXITED(status)) {
-		ck_assert_int_eq(WEXITSTATUS(status), 0);
-		return 0;
-	}
-	ck_assert_int_eq(kill(pid, SIGKILL), 0);
-	while (waitpid(pid, &status, 0) == pid && !WIFSIGNALED(status))
-		;
-	return 1;
+	return usage_rollup(dir, LATER) == -1;
 }
 
 static void
@@ -278,15 +248,6 @@ assert_requests(int64_t each)
 		ck_assert_int_eq(s->row[i].requests, each);
 		ck_assert_int_eq(s->row[i].total, 3 * each);
 	}
-}
-
-/* Valgrind's own calls are traced as well, a hundred for each of ours. */
-static int
-stride(void)
-{
-	const char *preload = getenv("LD_PRELOAD");
-
-	return preload != NULL && strstr(preload, "valgrind") ? 500 : 1;
 }
 
 /*
@@ -302,7 +263,7 @@ START_TEST(killed_at_every_system_call)
 
 		for (int i = 0; i < 3; i++)
 			put_line(j, HOUR_18 + i * HOUR, "a", "m", "e", 2);
-		while (killed_at(n)) {
+		while (killed_at(roll_up, n)) {
 			assert_requests(round);
 			n += stride();
 			ck_assert_int_lt(n, 1000000);

@@ -8,9 +8,13 @@
 #include <check.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/usage.h"
@@ -113,6 +117,48 @@ assert_row(const struct usage_total *t, int64_t hour, const char *key,
 	ck_assert_str_eq(t->endpoint, endpoint);
 	ck_assert_int_eq(t->requests, requests);
 	ck_assert_int_eq(t->errors, errors);
+}
+
+/*
+ * Does it in a child that is killed when it enters or leaves a system call,
+ * the n-th such stop; 1 when it was, 0 when it came through and returned 0.
+ */
+MAYBE_UNUSED static int
+killed_at(int (*work)(void), int n)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1)
+			_exit(77);
+		raise(SIGSTOP);
+		_exit(work());
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFSTOPPED(status), "no tracing here");
+	for (int i = 0; i < n && WIFSTOPPED(status); i++) {
+		ck_assert_int_eq(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	}
+	if (WIFEXITED(status)) {
+		ck_assert_int_eq(WEXITSTATUS(status), 0);
+		return 0;
+	}
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	while (waitpid(pid, &status, 0) == pid && !WIFSIGNALED(status))
+		;
+	return 1;
+}
+
+/* Valgrind's own calls are traced as well, a hundred for each of ours. */
+MAYBE_UNUSED static int
+stride(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	return preload != NULL && strstr(preload, "valgrind") ? 500 : 1;
 }
 
 #endif
