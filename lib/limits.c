@@ -10,16 +10,6 @@
 #include <time.h>
 #include "log.h"
 
-/* One take, peek or settlement. */
-struct taking {
-	struct limits_header *header;
-	struct limits_seat seat[LIMITS_WINDOWS];
-	size_t seats;
-	uint32_t lock[LIMITS_WINDOWS + 1]; /* ascending, no two alike */
-	size_t locks;
-	int64_t now_ms;
-};
-
 int64_t
 limits_now(void)
 {
@@ -31,213 +21,6 @@ limits_now(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Keeps the locks sorted and each in there once. */
-static void
-need_lock(struct taking *taking, uint32_t lock)
-{
-	size_t i = taking->locks, j;
-
-	while (i > 0 && taking->lock[i - 1] > lock)
-		i--;
-	if (i > 0 && taking->lock[i - 1] == lock)
-		return;
-	for (j = taking->locks++; j > i; j--)
-		taking->lock[j] = taking->lock[j - 1];
-	taking->lock[i] = lock;
-}
-
-static void
-unlock_all(struct taking *taking, size_t n)
-{
-	while (n > 0)
-		limits_shm_unlock(taking->header, taking->lock[--n]);
-}
-
-static int
-lock_all(struct taking *taking)
-{
-	size_t i;
-
-	for (i = 0; i < taking->locks; i++)
-		if (limits_shm_lock(taking->header, taking->lock[i]) == -1) {
-			unlock_all(taking, i);
-			return -1;
-		}
-	return 0;
-}
-
-/* Within what a ring can hold; a cost over the limit becomes the limit. */
-static void
-seat_init(
-    struct limits_seat *seat, const struct limits_window *window, int64_t cost)
-{
-	memset(seat, 0, sizeof(*seat));
-	seat->table = window->table;
-	seat->who = window->who;
-	seat->window_ms = window->window_ms;
-	seat->pairs = limits_geometry[window->table].pairs;
-	seat->limit = window->limit < LIMITS_MAX ? window->limit : LIMITS_MAX;
-	seat->cost = cost < seat->limit ? cost : seat->limit;
-}
-
-/* Only a bug can break these; none may end in a request let through. */
-static int
-is_valid(const struct limits_window *window)
-{
-	if ((unsigned)window->table >= LIMITS_TABLE__MAX || window->limit < 0)
-		return 0;
-	return window->limit == 0 ||
-	    (window->cost >= 0 && window->window_ms >= 1 &&
-		window->window_ms <= LIMITS_WINDOW_MAX_MS);
-}
-
-/* Two windows on one entry would not see what the other is about to take. */
-static int
-is_counted(const struct taking *taking, const struct limits_window *window)
-{
-	size_t i;
-
-	for (i = 0; i < taking->seats; i++)
-		if (taking->seat[i].table == window->table &&
-		    taking->seat[i].who == window->who)
-			return 1;
-	return 0;
-}
-
-static void
-taking_add(struct taking *taking, struct limits_window *window)
-{
-	struct limits_seat *seat = &taking->seat[taking->seats++];
-
-	seat_init(seat, window, window->cost);
-	seat->window = window;
-	need_lock(taking, limits_table_lock(seat->table, seat->who));
-}
-
-static int
-taking_init(struct taking *taking, struct limits_window *window, size_t n,
-    int64_t now_ms)
-{
-	int valid = n <= LIMITS_WINDOWS && now_ms >= 0;
-	size_t i;
-
-	memset(taking, 0, sizeof(*taking));
-	taking->now_ms = now_ms;
-	for (i = 0; i < n && valid; i++) {
-		window[i].remaining = window[i].reset_ms = 0;
-		window[i].retry_ms = 0;
-		window[i].taken_at = now_ms;
-		valid = is_valid(&window[i]);
-		if (!valid || window[i].limit == 0)
-			continue;
-		valid = !is_counted(taking, &window[i]);
-		taking_add(taking, &window[i]);
-	}
-	if (valid)
-		return 0;
-	log_warnx("limits: a window makes no sense");
-	return -1;
-}
-
-/* What the caller is told about a window as it is now. */
-static void
-tell(struct limits_seat *seat, int64_t now_ms)
-{
-	struct limits_window *window = seat->window;
-	int64_t ahead = seat->at_ms - now_ms, left;
-
-	if (seat->newcomer) {
-		window->remaining = seat->entry != NULL ? seat->limit : 0;
-		window->reset_ms = window->retry_ms;
-		return;
-	}
-	left = seat->limit - seat->entry->sum;
-	window->remaining = left > 0 ? left : 0;
-	window->reset_ms =
-	    limits_entry_reset(seat->entry, seat->pairs, seat->at_ms);
-	if (window->reset_ms > 0)
-		window->reset_ms += ahead;
-}
-
-/* Whether one window has room; marks it as refusing if not. */
-static int
-fits(struct limits_seat *seat, int64_t now_ms)
-{
-	struct limits_window *window = seat->window;
-	int64_t wait;
-
-	seat->at_ms = now_ms;
-	if (seat->newcomer) {
-		window->retry_ms =
-		    seat->entry != NULL ? 0 : limits_table_room(seat, now_ms);
-		return seat->entry != NULL;
-	}
-	seat->at_ms = limits_entry_refresh(
-	    seat->entry, seat->pairs, seat->window_ms, now_ms);
-	wait = limits_entry_wait(
-	    seat->entry, seat->pairs, seat->limit, seat->cost, seat->at_ms);
-	if (wait == 0)
-		return 1;
-	if (seat->at_ms + wait > seat->entry->held_ms)
-		seat->entry->held_ms = seat->at_ms + wait;
-	window->retry_ms = seat->at_ms + wait - now_ms;
-	return 0;
-}
-
-static void
-charge(struct limits_seat *seat, int64_t cost, int64_t now_ms)
-{
-	struct limits_entry *e;
-	int64_t wait;
-
-	if (cost == 0)
-		return;
-	if (seat->newcomer)
-		limits_table_claim(seat, now_ms);
-	e = seat->entry;
-	limits_entry_charge(e, seat->pairs, cost, seat->at_ms);
-	/* Full now: not to be evicted until one more would fit. */
-	wait = limits_entry_wait(e, seat->pairs, seat->limit, 1, seat->at_ms);
-	if (wait > 0)
-		e->held_ms = seat->at_ms + wait;
-}
-
-static enum limits_result
-look_at_all(struct taking *taking)
-{
-	enum limits_result result = LIMITS_ADMITTED;
-	size_t i;
-
-	limits_table_seat(
-	    taking->header, taking->seat, taking->seats, taking->now_ms);
-	for (i = 0; i < taking->seats; i++)
-		if (!fits(&taking->seat[i], taking->now_ms))
-			result = LIMITS_REFUSED;
-	return result;
-}
-
-static void
-tell_all(struct taking *taking)
-{
-	size_t i;
-
-	for (i = 0; i < taking->seats; i++)
-		tell(&taking->seat[i], taking->now_ms);
-}
-
-static void
-charge_all(struct taking *taking)
-{
-	struct limits_seat *seat;
-	size_t i;
-
-	for (i = 0; i < taking->seats; i++) {
-		seat = &taking->seat[i];
-		charge(seat, seat->cost, taking->now_ms);
-		seat->window->taken_at = seat->at_ms;
-	}
-}
-
 /* A place in flight that is wanted; 'slot' is already ours. */
 struct place {
 	uint64_t who;
@@ -247,7 +30,7 @@ struct place {
 };
 
 static enum limits_result
-look_at_place(struct taking *taking, const struct place *place)
+look_at_place(struct limits_taking *taking, const struct place *place)
 {
 	if (place->limit > 0 &&
 	    limits_lease_count(taking->header, place->who) >= place->limit)
@@ -256,7 +39,7 @@ look_at_place(struct taking *taking, const struct place *place)
 }
 
 static enum limits_result
-look_at_budget(struct taking *taking, const struct place *place)
+look_at_budget(struct limits_taking *taking, const struct place *place)
 {
 	if (place->budget == NULL)
 		return LIMITS_ADMITTED;
@@ -286,9 +69,9 @@ hold_place(struct limits *limits, const struct place *place)
  * that has to be counted last, since that costs.
  */
 static enum limits_result
-look(struct taking *taking, const struct place *place)
+look(struct limits_taking *taking, const struct place *place)
 {
-	enum limits_result windows = look_at_all(taking), rest;
+	enum limits_result windows = limits_taking_look(taking), rest;
 
 	if (place == NULL)
 		return windows;
@@ -301,34 +84,35 @@ look(struct taking *taking, const struct place *place)
 }
 
 static enum limits_result
-take_under_lock(
-    struct limits *limits, struct taking *taking, const struct place *place)
+take_under_lock(struct limits *limits, struct limits_taking *taking,
+    const struct place *place)
 {
 	enum limits_result result;
 
 	taking->header = limits->map.header;
-	if (lock_all(taking) == -1)
+	if (limits_taking_lock(taking) == -1)
 		return LIMITS_BROKEN;
 	result = look(taking, place);
 	if (result == LIMITS_ADMITTED) {
-		charge_all(taking);
+		limits_taking_charge(taking);
 		if (place != NULL)
 			hold_place(limits, place);
 	}
-	tell_all(taking);
-	unlock_all(taking, taking->locks);
+	limits_taking_tell(taking);
+	limits_taking_unlock(taking, taking->locks);
 	return result;
 }
 
 static enum limits_result
-take(struct limits *limits, struct taking *taking, const struct place *place)
+take(struct limits *limits, struct limits_taking *taking,
+    const struct place *place)
 {
 	enum limits_result result;
 
 	if (limits_shm_begin(limits, taking->now_ms) == -1)
 		return LIMITS_BROKEN;
 	if (place != NULL)
-		need_lock(taking, limits_lease_lock(place->who));
+		limits_taking_need(taking, limits_lease_lock(place->who));
 	result = take_under_lock(limits, taking, place);
 	/* The dead must not stand in the way of the living. */
 	if ((result == LIMITS_PARALLEL || result == LIMITS_SPENT) &&
@@ -367,11 +151,11 @@ limits_take_budget(struct limits *limits, struct limits_window *window,
 {
 	struct place place = { parallel_who, parallel, budget, 0 };
 	enum limits_result result;
-	struct taking taking;
+	struct limits_taking taking;
 
 	if (lease != NULL)
 		lease->slot = 0;
-	if (taking_init(&taking, window, n, now_ms) == -1 ||
+	if (limits_taking_init(&taking, window, n, now_ms) == -1 ||
 	    !budget_is_valid(budget, lease))
 		return LIMITS_BROKEN;
 	if (lease == NULL)
@@ -395,16 +179,16 @@ limits_peek(struct limits *limits, struct limits_window *window, size_t n,
     int64_t now_ms)
 {
 	enum limits_result result = LIMITS_BROKEN;
-	struct taking taking;
+	struct limits_taking taking;
 
-	if (taking_init(&taking, window, n, now_ms) == -1 ||
+	if (limits_taking_init(&taking, window, n, now_ms) == -1 ||
 	    limits_shm_begin(limits, now_ms) == -1)
 		return LIMITS_BROKEN;
 	taking.header = limits->map.header;
-	if (lock_all(&taking) == 0) {
-		result = look_at_all(&taking);
-		tell_all(&taking);
-		unlock_all(&taking, taking.locks);
+	if (limits_taking_lock(&taking) == 0) {
+		result = limits_taking_look(&taking);
+		limits_taking_tell(&taking);
+		limits_taking_unlock(&taking, taking.locks);
 	}
 	limits_shm_end(limits);
 	return result;
@@ -424,7 +208,7 @@ settle(struct limits_seat *seat, int64_t difference, int64_t taken_at,
 					       : seat->window_ms,
 		    now_ms);
 	if (difference > 0)
-		charge(seat, difference, now_ms);
+		limits_seat_charge(seat, difference, now_ms);
 	else if (!seat->newcomer)
 		limits_entry_refund(seat->entry, seat->pairs, -difference,
 		    taken_at, seat->at_ms);
@@ -434,22 +218,23 @@ void
 limits_settle(struct limits *limits, const struct limits_window *window,
     int64_t cost, int64_t now_ms)
 {
-	struct taking taking = { .now_ms = now_ms, .seats = 1 };
+	struct limits_taking taking = { .now_ms = now_ms, .seats = 1 };
 	struct limits_seat *seat = &taking.seat[0];
 	int64_t difference;
 
-	if (window->limit == 0 || cost < 0 || !is_valid(window) || now_ms < 0)
+	if (window->limit == 0 || cost < 0 || !limits_window_is_valid(window) ||
+	    now_ms < 0)
 		return;
-	seat_init(seat, window, window->cost);
+	limits_seat_init(seat, window, window->cost);
 	difference = cost - seat->cost;
 	if (difference == 0 || limits_shm_begin(limits, now_ms) == -1)
 		return;
 	taking.header = limits->map.header;
-	need_lock(&taking, limits_table_lock(seat->table, seat->who));
-	if (lock_all(&taking) == 0) {
+	limits_taking_need(&taking, limits_table_lock(seat->table, seat->who));
+	if (limits_taking_lock(&taking) == 0) {
 		limits_table_seat(taking.header, seat, 1, now_ms);
 		settle(seat, difference, window->taken_at, now_ms);
-		unlock_all(&taking, taking.locks);
+		limits_taking_unlock(&taking, taking.locks);
 	}
 	limits_shm_end(limits);
 }

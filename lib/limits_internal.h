@@ -253,4 +253,39 @@ void limits_budget_doubt(struct limits_header *, uint64_t mark);
 /* After a death under that lock of leases. */
 void limits_budget_repair(struct limits_header *, uint32_t stripe);
 
+/* One take, peek or settlement. */
+struct limits_taking {
+	struct limits_header *header;
+	struct limits_seat seat[LIMITS_WINDOWS];
+	size_t seats;
+	uint32_t lock[LIMITS_WINDOWS + 1]; /* ascending, no two alike */
+	size_t locks;
+	int64_t now_ms;
+};
+
+/* 0, or -1 after logging when a window makes no sense. */
+int limits_taking_init(
+    struct limits_taking *, struct limits_window *, size_t n, int64_t now_ms);
+
+/* Locks one more, besides those of the windows. */
+void limits_taking_need(struct limits_taking *, uint32_t lock);
+
+/* 0 or -1 with none held. */
+int limits_taking_lock(struct limits_taking *);
+void limits_taking_unlock(struct limits_taking *, size_t n);
+
+/* Under the locks: is there room in every window? */
+enum limits_result limits_taking_look(struct limits_taking *);
+
+/* Under the locks: writes the costs down, tells the callers' windows. */
+void limits_taking_charge(struct limits_taking *);
+void limits_taking_tell(struct limits_taking *);
+
+/* Only a bug makes a window invalid; none may end in a request let through. */
+int limits_window_is_valid(const struct limits_window *);
+
+void limits_seat_init(
+    struct limits_seat *, const struct limits_window *, int64_t cost);
+void limits_seat_charge(struct limits_seat *, int64_t cost, int64_t now_ms);
+
 #endif
