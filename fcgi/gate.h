@@ -139,6 +139,7 @@ void account(struct call *, const struct outcome *);
 enum openai_error info_health(struct call *);
 enum openai_error info_ready(struct call *);
 enum openai_error info_key(struct call *);
+enum openai_error info_usage(struct call *);
 enum openai_error info_models(struct call *);
 
 #endif

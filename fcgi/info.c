@@ -6,12 +6,12 @@
 
 #include "catalog.h"
 #include "gate.h"
-#include "lib/prices.h"
+#include "info.h"
 #include "lib/text.h"
 
 /* Adds and owns; without memory the whole answer becomes NULL in the end. */
-static void
-add(struct json_object **to, const char *name, struct json_object *value)
+void
+info_add(struct json_object **to, const char *name, struct json_object *value)
 {
 	if (*to == NULL || json_object_object_add(*to, name, value) != 0) {
 		json_object_put(value);
@@ -20,34 +20,34 @@ add(struct json_object **to, const char *name, struct json_object *value)
 	}
 }
 
-static void
-add_text(struct json_object **to, const char *name, const char *text)
+void
+info_add_text(struct json_object **to, const char *name, const char *text)
 {
-	add(to, name, json_object_new_string(text));
+	info_add(to, name, json_object_new_string(text));
 }
 
-static void
-add_number(struct json_object **to, const char *name, int64_t n)
+void
+info_add_number(struct json_object **to, const char *name, int64_t n)
 {
-	add(to, name, json_object_new_int64(n));
+	info_add(to, name, json_object_new_int64(n));
 }
 
 /* A limit of 0 is none, which JSON says with null. */
-static void
-add_limit(struct json_object **to, const char *name, int64_t n)
+void
+info_add_limit(struct json_object **to, const char *name, int64_t n)
 {
-	add(to, name, n > 0 ? json_object_new_int64(n) : NULL);
+	info_add(to, name, n > 0 ? json_object_new_int64(n) : NULL);
 }
 
-static void
-add_time(struct json_object **to, const char *name, int64_t unix_s)
+void
+info_add_time(struct json_object **to, const char *name, int64_t unix_s)
 {
 	char text[TEXT_UTC_SIZE];
 
 	if (unix_s == 0)
-		add(to, name, NULL);
+		info_add(to, name, NULL);
 	else
-		add_text(to, name, text_utc(text, unix_s));
+		info_add_text(to, name, text_utc(text, unix_s));
 }
 
 enum openai_error
@@ -55,7 +55,7 @@ info_health(struct call *c)
 {
 	struct json_object *top = json_object_new_object();
 
-	add_text(&top, "status", "healthy");
+	info_add_text(&top, "status", "healthy");
 	return answer_json(c, 200, top);
 }
 
@@ -79,70 +79,13 @@ info_ready(struct call *c)
 	int ready = 1;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		add_text(&checks, rows[i].name, rows[i].good ? "ok" : "failed");
+		info_add_text(
+		    &checks, rows[i].name, rows[i].good ? "ok" : "failed");
 		ready = ready && rows[i].good;
 	}
-	add_text(&top, "status", ready ? "ready" : "not ready");
-	add(&top, "checks", checks);
+	info_add_text(&top, "status", ready ? "ready" : "not ready");
+	info_add(&top, "checks", checks);
 	return answer_json(c, ready ? 200 : 503, top);
-}
-
-struct month {
-	struct prices *prices;
-	struct usage_total sum;
-	int64_t cost;
-};
-
-static int
-sum_up(const struct usage_total *t, void *arg)
-{
-	struct month *m = arg;
-
-	m->sum.requests += t->requests;
-	m->sum.errors += t->errors;
-	m->sum.prompt += t->prompt;
-	m->sum.completion += t->completion;
-	m->sum.cached += t->cached;
-	m->sum.total += t->total;
-	m->sum.audio_bytes += t->audio_bytes;
-	m->cost += prices_cost(m->prices,
-	    &(struct prices_use){ .model = t->model,
-		.at = t->hour,
-		.prompt = t->prompt,
-		.completion = t->completion,
-		.total = t->total,
-		.audio_bytes = t->audio_bytes,
-		.audio_ms = t->audio_ms });
-	return 0;
-}
-
-/* NULL when the usage cannot be read. */
-static struct json_object *
-month_of_key(struct call *c)
-{
-	struct json_object *o = json_object_new_object();
-	const char *state_dir = config_text(c->gate->config, CONFIG_STATE_DIR);
-	char when[TEXT_UTC_SIZE], eur[TEXT_EUR_SIZE];
-	struct month m = { .prices = c->gate->prices };
-
-	if (prices_refresh(m.prices) == -1 ||
-	    usage_each(state_dir, budget_month(c->now),
-		budget_next_month(c->now), c->key.id, sum_up, &m) != 0) {
-		json_object_put(o);
-		return NULL;
-	}
-	text_utc(when, c->now);
-	when[7] = '\0';
-	add_text(&o, "period", when);
-	add_number(&o, "requests", m.sum.requests);
-	add_number(&o, "errors", m.sum.errors);
-	add_number(&o, "prompt_tokens", m.sum.prompt);
-	add_number(&o, "completion_tokens", m.sum.completion);
-	add_number(&o, "cached_tokens", m.sum.cached);
-	add_number(&o, "total_tokens", m.sum.total);
-	add_number(&o, "audio_bytes", m.sum.audio_bytes);
-	add_text(&o, "cost_eur", text_eur(eur, m.cost));
-	return o;
 }
 
 static struct json_object *
@@ -164,35 +107,46 @@ models_of_key(const struct key *k)
 	return array;
 }
 
+struct json_object *
+info_limits(const struct call *c)
+{
+	struct json_object *limits = json_object_new_object();
+	const struct key *k = &c->key;
+
+	info_add_limit(&limits, "requests", k->rate_limit);
+	info_add_number(&limits, "window_seconds",
+	    c->live.number[CONFIG_RATE_LIMIT_WINDOW]);
+	info_add_limit(&limits, "organisation_requests",
+	    c->live.number[CONFIG_RATE_LIMIT_REQUESTS]);
+	info_add_limit(&limits, "tokens_per_minute", k->tokens_per_minute);
+	info_add_limit(&limits, "parallel", k->parallel);
+	info_add(
+	    &limits, "models", k->models[0] != '\0' ? models_of_key(k) : NULL);
+	return limits;
+}
+
 enum openai_error
 info_key(struct call *c)
 {
+	struct usage_total month;
 	struct json_object *top = json_object_new_object();
-	struct json_object *limits = json_object_new_object();
-	struct json_object *usage = month_of_key(c);
+	struct json_object *usage = info_month(c, &month);
 	const struct key *k = &c->key;
 
 	if (usage == NULL || admit_look(c) != OPENAI_OK) {
 		json_object_put(top);
-		json_object_put(limits);
 		json_object_put(usage);
 		return OPENAI_STORE;
 	}
-	add_text(&top, "key_id", k->id);
-	add_text(&top, "label", k->label);
-	add_time(&top, "created", k->created);
-	add_time(&top, "expires", k->expires);
-	add_limit(&limits, "requests", k->rate_limit);
-	add_number(&limits, "window_seconds",
-	    c->live.number[CONFIG_RATE_LIMIT_WINDOW]);
-	add_limit(&limits, "organisation_requests",
-	    c->live.number[CONFIG_RATE_LIMIT_REQUESTS]);
-	add_limit(&limits, "tokens_per_minute", k->tokens_per_minute);
-	add_limit(&limits, "parallel", k->parallel);
-	add(&limits, "models", k->models[0] != '\0' ? models_of_key(k) : NULL);
-	add(&top, "limits", limits);
-	add(&top, "prompt_cache", json_object_new_boolean(k->prompt_cache));
-	add(&top, "usage", usage);
+	info_add_text(&top, "key_id", k->id);
+	info_add_text(&top, "label", k->label);
+	info_add_time(&top, "created", k->created);
+	info_add_time(&top, "expires", k->expires);
+	info_add(&top, "limits", info_limits(c));
+	info_budget(&top, c, &month);
+	info_add(
+	    &top, "prompt_cache", json_object_new_boolean(k->prompt_cache));
+	info_add(&top, "usage", usage);
 	return answer_json(c, 200, top);
 }
 
@@ -277,7 +231,7 @@ info_models(struct call *c)
 		return OPENAI_INTERNAL;
 	}
 	if (strcmp(c->route->path, "/v1/models") == 0) {
-		add(&list, "data", models);
+		info_add(&list, "data", models);
 		return answer_json(c, 200, list);
 	}
 	error = answer_model(c, models);

@@ -27,6 +27,7 @@ static const struct route routes[] = {
 	{ "GET", "/v1/models", NONE, OPENAI_DIALECT, FOR_KEYS, info_models },
 	{ "GET", "/v1/models/", NONE, OPENAI_DIALECT, FOR_KEYS, info_models },
 	{ "GET", "/auth/key-info", NONE, OPENAI_DIALECT, FOR_KEYS, info_key },
+	{ "GET", "/auth/usage", NONE, OPENAI_DIALECT, FOR_KEYS, info_usage },
 	{ "GET", "/health", NONE, OPENAI_DIALECT, OPEN_TO_ALL, info_health },
 	{ "GET", "/health/ready", NONE, OPENAI_DIALECT, LIMITED_BY_ADDRESS,
 	    info_ready },

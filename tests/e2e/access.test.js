@@ -240,7 +240,7 @@ describe('/auth/key-info', { timeout: 30000 }, () => {
     assert.equal(answer.status, 200);
     checkHead(answer, 'application/json');
     const { created, expires, usage, ...rest } = answer.json();
-    assert.deepEqual(rest, { key_id: id, label: 'test', prompt_cache: true,
+    assert.deepEqual(rest, { key_id: id, label: 'test', prompt_cache: true, budget: null,
       limits: { requests: 50, window_seconds: 60, organisation_requests: null,
         tokens_per_minute: 9000, parallel: 3,
         models: ['gemma-3-27b', 'gpt-oss-120b'] } });

@@ -149,6 +149,69 @@ describe('a budget', () => {
   });
 });
 
+describe('/auth/usage', () => {
+  let gate;
+  const usage = async (key, query = '') => {
+    const answer = await gate.request(`/auth/usage${query}`, { key });
+    assert.equal(answer.status, 200);
+    return answer.json();
+  };
+
+  before(async () => { gate = await startStack(); });
+  after(() => gate?.stop());
+
+  it('tells a key its own use, limits and budget, and no other\'s', async () => {
+    const mine = make(gate, '--budget-eur', '1.5', '--budget-tokens', '5000',
+      '--rate-limit', '9');
+    const theirs = make(gate);
+    const answers = [await ask(gate, mine.key), await ask(gate, mine.key)];
+    const total = answers.reduce((n, a) => n + a.json().usage.total_tokens, 0);
+
+    await ask(gate, theirs.key);
+    const told = await usage(mine.key);
+    const eur = (tokens) => (tokens * 5000 / 1e9).toString();
+    assert.equal(told.key_id, mine.key_id);
+    assert.equal(told.usage.requests, 2);
+    assert.equal(told.usage.total_tokens, total);
+    assert.equal(told.usage.cost_eur, eur(total));
+    assert.deepEqual(told.usage.models.map((m) => [m.model, m.requests]), [[MODEL, 2]]);
+    assert.equal(told.limits.requests, 9);
+    assert.deepEqual(told.budget, { eur: '1.5', remaining_eur: eur(300000 - total),
+      tokens: 5000, remaining_tokens: 5000 - total, warning_percent: 80 });
+    assert.ok(!JSON.stringify(told).includes(theirs.key_id));
+    assert.equal((await usage(theirs.key)).budget, null);
+    const info = await gate.request('/auth/key-info', { key: mine.key });
+    assert.deepEqual(info.json().budget, told.budget);
+  });
+
+  it('knows days and months', async () => {
+    const { key, key_id: id } = make(gate);
+    const line = (n) => `\n1\t${id}\t${MODEL}\tchat.completions\t2\t${n}\t0\t0\t${n}` +
+      '\t0\t0\t10\t5\t0\t.\n';
+    const journal = (hour) => path.join(gate.stateDir, 'journal', hour);
+
+    await ask(gate, key);
+    fs.appendFileSync(journal('2024022823'), line(1));
+    fs.appendFileSync(journal('2024022900'), line(2));
+    fs.appendFileSync(journal('2024022923'), line(4));
+    fs.appendFileSync(journal('2024030100'), line(8));
+    const tokens = async (period) => (await usage(key, `?period=${period}`)).usage.prompt_tokens;
+    assert.equal(await tokens('2024-02'), 7);
+    assert.equal(await tokens('2024-02-29'), 6);
+    assert.equal(await tokens('2024-03'), 8);
+    assert.equal(await tokens('yesterday'), 0);
+    assert.deepEqual((await usage(key, '?period=2024-12')).period,
+      { from: '2024-12-01T00:00:00Z', to: '2025-01-01T00:00:00Z' });
+    assert.equal((await usage(key)).usage.requests, 1);
+    assert.equal((await usage(key, '?period=month&x=%41')).usage.requests, 1);
+    for (const query of ['?period=', '?period=2024-13', '?period=2023-02-29',
+      '?period=all%00', '?period=a&period=b', '?period=%zz', `?x=${'y'.repeat(300)}`])
+      assert.equal((await gate.request(`/auth/usage${query}`, { key })).status, 400, query);
+    assert.equal((await gate.request('/auth/usage', { auth: false })).status, 401);
+    assert.equal((await gate.request('/auth/usage', { key, method: 'POST', body: '' })).status, 405);
+  });
+});
+
 describe('what is reserved', () => {
   let gate;
   const slow = (key) => {

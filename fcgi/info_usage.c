@@ -1,0 +1,230 @@
+/* What the gate says of a key's use. */
+#include <stdio.h>
+#include <string.h>
+
+#include <json-c/json.h>
+
+#include "gate.h"
+#include "info.h"
+#include "lib/form.h"
+#include "lib/prices.h"
+#include "lib/text.h"
+
+/* What a key used in a time, and of which models. */
+struct use {
+	struct prices *prices;
+	struct usage_total sum;
+	struct usage_table models;
+};
+
+/* Many times what an organisation uses; what is beyond counts as "other". */
+#define MODELS_MAX 1000
+
+/* 1 on failure, because -1 is usage_each's own. */
+static int
+sum_up(const struct usage_total *total, void *arg)
+{
+	struct usage_total row = *total;
+	struct use *u = arg;
+
+	row.cost = prices_cost(u->prices,
+	    &(struct prices_use){ .model = row.model,
+		.at = row.hour,
+		.prompt = row.prompt,
+		.completion = row.completion,
+		.total = row.total,
+		.audio_bytes = row.audio_bytes,
+		.audio_ms = row.audio_ms });
+	row.hour = 0;
+	row.endpoint[0] = '\0';
+	usage_total_add(&u->sum, &row);
+	return usage_table_add(&u->models, &row) == -1;
+}
+
+/* 0 with what is to be freed, -1 when it cannot be read. */
+static int
+use_of_key(struct call *c, int64_t from, int64_t to, struct use *u)
+{
+	const char *state_dir = config_text(c->gate->config, CONFIG_STATE_DIR);
+
+	*u = (struct use){ .prices = c->gate->prices,
+		.models = USAGE_TABLE(MODELS_MAX) };
+	if (prices_refresh(u->prices) == 0 &&
+	    usage_each(state_dir, from, to, c->key.id, sum_up, u) == 0) {
+		usage_table_sort(&u->models);
+		return 0;
+	}
+	usage_table_free(&u->models);
+	return -1;
+}
+
+static void
+add_use(struct json_object **to, const struct usage_total *t)
+{
+	char eur[TEXT_EUR_SIZE];
+
+	info_add_number(to, "requests", t->requests);
+	info_add_number(to, "errors", t->errors);
+	info_add_number(to, "prompt_tokens", t->prompt);
+	info_add_number(to, "completion_tokens", t->completion);
+	info_add_number(to, "cached_tokens", t->cached);
+	info_add_number(to, "total_tokens", t->total);
+	info_add_number(to, "audio_bytes", t->audio_bytes);
+	info_add_text(to, "cost_eur", text_eur(eur, t->cost));
+}
+
+static int64_t
+what_is_left(int64_t budget, int64_t used)
+{
+	return used < budget ? budget - used : 0;
+}
+
+/* null without a budget; amounts of EUR are text, which is exact. */
+static struct json_object *
+budget_of_key(const struct call *c, const struct usage_total *month)
+{
+	struct json_object *o = json_object_new_object();
+	const struct key *k = &c->key;
+	char eur[TEXT_EUR_SIZE];
+
+	if (k->budget_eur > 0) {
+		info_add_text(&o, "eur", text_eur(eur, k->budget_eur));
+		info_add_text(&o, "remaining_eur",
+		    text_eur(eur, what_is_left(k->budget_eur, month->cost)));
+	}
+	if (k->budget_tokens > 0) {
+		info_add_number(&o, "tokens", k->budget_tokens);
+		info_add_number(&o, "remaining_tokens",
+		    what_is_left(k->budget_tokens, month->total));
+	}
+	info_add_number(
+	    &o, "warning_percent", c->live.number[CONFIG_BUDGET_WARNING]);
+	return o;
+}
+
+void
+info_budget(struct json_object **to, const struct call *c,
+    const struct usage_total *month)
+{
+	info_add(to, "budget",
+	    c->key.budget_eur > 0 || c->key.budget_tokens > 0
+		? budget_of_key(c, month)
+		: NULL);
+}
+
+/* NULL when the usage cannot be read; its sum then is of no use. */
+struct json_object *
+info_month(struct call *c, struct usage_total *sum)
+{
+	struct json_object *o = json_object_new_object();
+	char when[TEXT_UTC_SIZE];
+	struct use u;
+
+	if (use_of_key(
+		c, budget_month(c->now), budget_next_month(c->now), &u) == -1) {
+		json_object_put(o);
+		return NULL;
+	}
+	usage_table_free(&u.models);
+	*sum = u.sum;
+	text_utc(when, c->now);
+	when[7] = '\0';
+	info_add_text(&o, "period", when);
+	add_use(&o, sum);
+	return o;
+}
+
+/* "month" (the default), "today", "yesterday", "2026-11", "2026-11-22". */
+static int
+read_period(const char *name, int64_t now, int64_t *from, int64_t *to)
+{
+	int64_t today = now - now % 86400;
+	char day[16];
+
+	if (name == NULL || strcmp(name, "month") == 0) {
+		*from = budget_month(now);
+		*to = budget_next_month(now);
+		return 0;
+	}
+	if (strcmp(name, "today") == 0)
+		*from = today;
+	else if (strcmp(name, "yesterday") == 0)
+		*from = today - 86400;
+	else if (text_to_day(name, from) == -1) {
+		if (snprintf(day, sizeof(day), "%s-01", name) != 10 ||
+		    text_to_day(day, from) == -1)
+			return -1;
+		*to = budget_next_month(*from);
+		return 0;
+	}
+	*to = *from + 86400;
+	return 0;
+}
+
+static struct json_object *
+models_used(const struct use *u)
+{
+	struct json_object *array = json_object_new_array(), *o;
+
+	for (size_t i = 0; array != NULL && i < u->models.n; i++) {
+		o = json_object_new_object();
+		info_add_text(&o, "model", u->models.rows[i].model);
+		add_use(&o, &u->models.rows[i]);
+		if (o != NULL && json_object_array_add(array, o) == 0)
+			continue;
+		json_object_put(o);
+		json_object_put(array);
+		array = NULL;
+	}
+	return array;
+}
+
+static enum openai_error
+answer_use(struct call *c, int64_t from, int64_t to)
+{
+	struct json_object *top = json_object_new_object(), *period, *usage;
+	struct use month, asked;
+
+	if (use_of_key(c, from, to, &asked) == -1) {
+		json_object_put(top);
+		return OPENAI_STORE;
+	}
+	/* What is left of the budget is this month's, whatever is asked for. */
+	if (use_of_key(c, budget_month(c->now), budget_next_month(c->now),
+		&month) == -1) {
+		usage_table_free(&asked.models);
+		json_object_put(top);
+		return OPENAI_STORE;
+	}
+	usage_table_free(&month.models);
+	period = json_object_new_object();
+	info_add_time(&period, "from", from);
+	info_add_time(&period, "to", to);
+	usage = json_object_new_object();
+	add_use(&usage, &asked.sum);
+	info_add(&usage, "models", models_used(&asked));
+	usage_table_free(&asked.models);
+	info_add_text(&top, "key_id", c->key.id);
+	info_add(&top, "period", period);
+	info_add(&top, "usage", usage);
+	info_add(&top, "limits", info_limits(c));
+	info_budget(&top, c, &month.sum);
+	return answer_json(c, 200, top);
+}
+
+enum openai_error
+info_usage(struct call *c)
+{
+	const char *query = http_query(c->http);
+	char text[256];
+	struct form form;
+	int64_t from, to;
+
+	if (strlen(query) >= sizeof(text))
+		return OPENAI_BAD_REQUEST;
+	memcpy(text, query, strlen(query) + 1);
+	if (form_parse(&form, text) == -1 ||
+	    read_period(form_get(&form, "period"), c->now, &from, &to) == -1)
+		return OPENAI_BAD_REQUEST;
+	return answer_use(c, from, to);
+}
