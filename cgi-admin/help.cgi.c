@@ -86,9 +86,10 @@ put_records(struct admin *a)
 	      "hashed, and forgets them"));
 	html(&a->out, "</ul>\n<p>%s</p>\n",
 	    _("Words pass through the gate's memory on their way and are "
-	      "wiped there. From the gate on they travel encrypted to "
-	      "hardware that keeps its operator out. Who runs the gate can "
-	      "see that a key is used and when, but not for what."));
+	      "wiped there; from there on they travel encrypted. The gate's "
+	      "pages and files show that a key is used and when, never for "
+	      "what. Whoever has full control of the host could change the "
+	      "gate: ask those who run it."));
 	html(&a->out, "</section>\n<section><h2>%s</h2>\n<ul>\n",
 	    _("When something does not work"));
 	put_item(a,

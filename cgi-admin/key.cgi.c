@@ -12,7 +12,7 @@ static const struct {
 	const char *value, *text;
 	int64_t seconds;
 } graces[] = {
-	{ "now", N_("at once"), 0 },
+	{ "now", N_("immediately"), 0 },
 	{ "1h", N_("in an hour"), HOUR },
 	{ "24h", N_("in 24 hours"), 24 * HOUR },
 	{ "7d", N_("in 7 days"), 7 * 24 * HOUR },
@@ -140,6 +140,9 @@ put_delete(struct admin *a, const struct key *key, const char *error)
 	html(&a->out, "<p>%s</p>\n", _("There is no undo. Disabling has one."));
 	begin_form(a, key, "delete");
 	html_checkbox(&a->out, "sure", _("Yes, delete this key for good"), 0);
+	html_checkbox(&a->out, "erase",
+	    _("Also erase its usage, as if it had never been used"),
+	    form_get(&a->post, "erase") != NULL);
 	admin_form_end_danger(a, _("Delete"));
 	html(&a->out, "</section>\n");
 }
@@ -374,10 +377,22 @@ rotate(struct admin *a)
 	}
 }
 
+/* The key first, so that nothing more is written under its name. */
+static int
+erase_key(struct admin *a, const char *id)
+{
+	return keys_erase(a->state_dir, id) == KEYS_OK &&
+		usage_erase(a->state_dir, id) != -1 &&
+		audit_forget(a->state_dir, id) == 0
+	    ? 0
+	    : -1;
+}
+
 static void
 delete_key(struct admin *a)
 {
 	static const struct key_form fine;
+	int erase = form_get(&a->post, "erase") != NULL;
 	struct key key;
 
 	if (load(a, admin_post(a, "id"), &key) == -1)
@@ -388,12 +403,15 @@ delete_key(struct admin *a)
 		    _("Tick the box that says you are sure."));
 		return;
 	}
-	if (keys_delete(a->state_dir, key.id) != KEYS_OK) {
+	if (erase ? erase_key(a, key.id) == -1
+		  : keys_delete(a->state_dir, key.id) != KEYS_OK) {
 		admin_fail_store(a);
 		return;
 	}
-	admin_audit(a, AUDIT_KEY_DELETED, key.id);
-	admin_redirect(a, "/admin/keys?done=deleted");
+	/* What is erased leaves no name in the trail, either. */
+	admin_audit(a, erase ? AUDIT_KEY_ERASED : AUDIT_KEY_DELETED,
+	    erase ? "" : key.id);
+	admin_redirect(a, "/admin/keys?done=%s", erase ? "erased" : "deleted");
 }
 
 static const struct admin_action actions[] = { { "create", create, 0 },

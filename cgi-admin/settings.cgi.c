@@ -19,10 +19,10 @@ static const struct {
 	    N_("also of each key's own") },
 	{ CONFIG_IP_RATE_LIMIT_REQUESTS, N_("Requests from one address"),
 	    N_("in a window; 0 is any number") },
-	{ CONFIG_IP_RATE_LIMIT_WINDOW, N_("Length of that window"), NULL },
+	{ CONFIG_IP_RATE_LIMIT_WINDOW, N_("Window for one address"), NULL },
 	{ CONFIG_FAILED_AUTH_LIMIT, N_("Wrong keys from one address"),
 	    N_("in a window; 0 is any number") },
-	{ CONFIG_FAILED_AUTH_WINDOW, N_("Length of that window"), NULL },
+	{ CONFIG_FAILED_AUTH_WINDOW, N_("Window for wrong keys"), NULL },
 	{ CONFIG_BUDGET_WARNING, N_("Warn from this share of a budget"), "%" },
 	{ CONFIG_CONNECT_TIMEOUT, N_("Time to reach the upstream"), NULL },
 	{ CONFIG_FIRST_BYTE_TIMEOUT, N_("Time until its answer begins"), NULL },
@@ -85,12 +85,14 @@ put_settings(struct admin *a, const struct settings_values *v,
 	    _("A change is in force for the next request. Times are seconds, "
 	      "or a number with s, m, h or d."));
 	admin_form(a, "save");
+	html(&a->out, "<div class=\"grid\">\n");
 	/* Those with texts first, in the order a reader thinks in. */
 	for (size_t i = 0; i < N_KNOWN; i++)
 		put_setting(a, known[i].name, v, form);
 	for (enum config_name name = 0; name < CONFIG__MAX; name++)
 		if (config_is_live(name) && find_known(name) == N_KNOWN)
 			put_setting(a, name, v, form);
+	html(&a->out, "</div>\n");
 	admin_form_end(a, _("Save"));
 	html(&a->out, "</section>\n");
 }

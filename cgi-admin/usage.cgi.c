@@ -43,11 +43,13 @@ put_day_field(struct admin *a, const char *name, const char *label,
 static void
 put_form(struct admin *a, const struct usage_ask *ask)
 {
+	int is_range = strcmp(ask->period, "range") == 0;
+
 	put_choices(a, ask);
-	put_day_field(
-	    a, "from", _("From"), admin_query(a, "from"), ask->from_error);
-	put_day_field(
-	    a, "to", _("To, included"), admin_query(a, "to"), ask->to_error);
+	put_day_field(a, "from", _("From"),
+	    is_range ? admin_query(a, "from") : "", ask->from_error);
+	put_day_field(a, "to", _("To, included"),
+	    is_range ? admin_query(a, "to") : "", ask->to_error);
 	if (ask->key[0] != '\0')
 		html_hidden(&a->out, "key", ask->key);
 	html(&a->out, "<p><button>%s</button></p></form>\n", _("Show"));
@@ -149,7 +151,9 @@ put_rows(
 	char name[USAGE_NAME_SIZE];
 	struct buf query = BUF(1024);
 
-	html(&a->out, "<h2>%s</h2>\n", _(ask->group->text));
+	html(&a->out, "<h2>");
+	html(&a->out, _("Summed by: %s"), _(ask->group->text));
+	html(&a->out, "</h2>\n");
 	put_head(a, _(ask->group->text));
 	for (int64_t i = (page - 1) * ADMIN_ROWS;
 	     i < n && i < page * ADMIN_ROWS; i++)

@@ -94,9 +94,8 @@ usage_ask_read(struct usage_ask *ask, struct admin *a)
 
 	*ask = (struct usage_ask){ .n_errors = 0 };
 	ask->period = choice_of(usage_periods, admin_query(a, "period"))->name;
-	/* Days that were filled in are meant. */
-	if (*admin_query(a, "period") == '\0' &&
-	    *admin_query(a, "from") != '\0')
+	/* The form shows days only with their period: they were typed now. */
+	if (*admin_query(a, "from") != '\0' || *admin_query(a, "to") != '\0')
 		ask->period = "range";
 	ask->group = choice_of(usage_groups, admin_query(a, "by"));
 	ask->by = ask->group->name;

@@ -14,6 +14,7 @@ const char key_help[] =
     "  delete   remove a key for good\n"
     "  import   add keys from a file\n"
     "  export   print all keys' settings and hashes, never a key\n"
+    "  admin-password  set the password of the admin pages\n"
     "\n"
     "pmkey COMMAND --help tells the options of one. A change is in force for\n"
     "the next request. The store is STATE_DIR/keys.gdbm.\n";
@@ -89,3 +90,12 @@ const char key_help_export[] =
     "usage: pmkey export\n"
     "\n"
     "Prints all keys' settings and hashes as JSON that import reads back.\n";
+
+const char key_help_password[] =
+    "usage: pmkey admin-password [--remove]\n"
+    "\n"
+    "Reads the password of the admin pages, twice from a terminal or else one\n"
+    "line of standard input, and stores its hash. It stands in front of\n"
+    "ADMIN_PASSWORD, and ends all sessions.\n"
+    "\n"
+    "  --remove                forget the stored one instead\n";

@@ -13,11 +13,13 @@
 #include "cli/key_options.h"
 #include "cli/key_view.h"
 #include "cli/object.h"
+#include "cli/password.h"
 #include "lib/audit.h"
 #include "lib/config.h"
 #include "lib/keys.h"
 #include "lib/log.h"
 #include "lib/secret.h"
+#include "lib/session.h"
 #include "lib/text.h"
 #include "lib/usage.h"
 
@@ -26,7 +28,8 @@ enum {
 	JSON = 'j',
 	YES = 'y',
 	GRACE = 'g',
-	ERASE = 'E'
+	ERASE = 'E',
+	REMOVE = 'x'
 };
 
 #define DEFAULT_GRACE 86400
@@ -35,7 +38,7 @@ struct request {
 	struct config *config;
 	const char *state_dir; /* of the config */
 	struct key_options options; /* its 'now' is everybody's */
-	int json, yes, erase;
+	int json, yes, erase, remove;
 	int64_t grace_s;
 };
 
@@ -53,6 +56,7 @@ static const struct option options[] = {
 	{ "json", no_argument, NULL, JSON },
 	{ "yes", no_argument, NULL, YES },
 	{ "erase", no_argument, NULL, ERASE },
+	{ "remove", no_argument, NULL, REMOVE },
 	{ "grace", required_argument, NULL, GRACE },
 	{ "help", no_argument, NULL, COMMAND_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -72,6 +76,9 @@ set_option(void *arg, int letter, const char *value)
 		return NULL;
 	case ERASE:
 		r->erase = 1;
+		return NULL;
+	case REMOVE:
+		r->remove = 1;
 		return NULL;
 	case GRACE:
 		if (text_to_i64(value, 0, 0, &r->grace_s) == 0 ||
@@ -376,6 +383,23 @@ static enum command_exit export(char **none, void *arg) {
 	    return object_print(all) == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
 
+static enum command_exit
+admin_password(char **none, void *arg)
+{
+	const struct request *r = arg;
+	char password[PASSWORD_SIZE] = "";
+	int bad = 0;
+
+	(void)none;
+	if (!r->remove)
+		bad = password_read(password);
+	if (!bad)
+		bad = session_store_password(
+		    r->state_dir, r->remove ? NULL : password);
+	secret_wipe(password, sizeof(password));
+	return bad ? COMMAND_FAILED : COMMAND_DONE;
+}
+
 static const struct command commands[] = {
 	{ "create", key_help_create, "j" KEY_OPTIONS_TAKEN, { NULL }, create },
 	{ "list", key_help_list, "j", { NULL }, list },
@@ -387,6 +411,7 @@ static const struct command commands[] = {
 	{ "delete", key_help_delete, "yE", { "ID" }, delete_key },
 	{ "import", key_help_import, "j", { "FILE" }, import },
 	{ "export", key_help_export, "j", { NULL }, export },
+	{ "admin-password", key_help_password, "x", { NULL }, admin_password },
 };
 
 static int
