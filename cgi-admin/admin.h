@@ -20,6 +20,7 @@
 #include "lib/session.h"
 
 /* Texts stand in English in the source; po/ holds the other languages. */
+/* NOLINTNEXTLINE(cert-dcl51-cpp): the name that gettext's tools look for */
 #define _(text) gettext(text)
 /* In a table: translated where it is shown. */
 #define N_(text) text

@@ -146,8 +146,8 @@ START_TEST(what_is_no_id_is_refused)
 {
 	static const char *const bad[] = { "", "a b", "a\n", "a\tb",
 		"../journal",
-		"0123456789012345678901234567890123456789"
-		"012345678901234567890123" };
+		("0123456789012345678901234567890123456789"
+		 "012345678901234567890123") };
 
 	hush();
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
