@@ -56,8 +56,10 @@ write_down(struct call *c, const struct usage_record *r, int64_t now)
 		.audio_ms = r->audio_ms });
 
 	limits_budget_announce(g->limits, &c->lease);
-	if (usage_journal_append(g->journal, r, now) == -1)
+	if (usage_journal_append(g->journal, r, now) == -1) {
+		metrics_add(g->metrics, METRICS_JOURNAL_ERRORS, 1);
 		atomic_store(&g->journal_failed, 1);
+	}
 	limits_budget_settle(g->limits, c->key_hash, &c->lease,
 	    budget_month(now), basis, cost, r->total);
 }
@@ -85,5 +87,6 @@ account(struct call *c, const struct outcome *o)
 	copy_name(r.endpoint, sizeof(r.endpoint),
 	    openai_endpoint_name(c->route->endpoint));
 	write_down(c, &r, (int64_t)time(NULL));
+	metrics_use(c, &r);
 	admit_settle(c, o->total);
 }

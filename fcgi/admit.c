@@ -76,11 +76,21 @@ presented_key(const struct call *c)
 	return http_field(c->http, HTTP_X_API_KEY);
 }
 
+/* Counted only now: it never stands in the way of a valid key. */
+static enum openai_error
+wrong_key(struct call *c)
+{
+	enum openai_error refusal =
+	    take_address(c, LIMITS_FAILED_AUTH, CONFIG_FAILED_AUTH_LIMIT,
+		CONFIG_FAILED_AUTH_WINDOW, OPENAI_RATE_FAILED_AUTH);
+
+	return refusal == OPENAI_OK ? OPENAI_BAD_KEY : refusal;
+}
+
 enum openai_error
 admit_key(struct call *c)
 {
 	const char *token = presented_key(c);
-	enum openai_error refusal;
 
 	if (token == NULL || *token == '\0')
 		return OPENAI_NO_KEY;
@@ -95,10 +105,15 @@ admit_key(struct call *c)
 	default:
 		break;
 	}
-	/* Counted only now: it never stands in the way of a valid key. */
-	refusal = take_address(c, LIMITS_FAILED_AUTH, CONFIG_FAILED_AUTH_LIMIT,
-	    CONFIG_FAILED_AUTH_WINDOW, OPENAI_RATE_FAILED_AUTH);
-	return refusal == OPENAI_OK ? OPENAI_BAD_KEY : refusal;
+	return wrong_key(c);
+}
+
+enum openai_error
+admit_metrics(struct call *c)
+{
+	enum openai_error error = metrics_token(c, presented_key(c));
+
+	return error == OPENAI_BAD_KEY ? wrong_key(c) : error;
 }
 
 enum openai_error

@@ -156,6 +156,7 @@ answer_begin(struct call *c, int status)
 {
 	int bad = http_status(c->http, status);
 
+	c->status = status;
 	bad |= http_head(c->http, "x-request-id", "%s", c->id);
 	if (c->route->dialect == ANTHROPIC_DIALECT)
 		bad |= http_head(c->http, "request-id", "%s", c->id);
@@ -208,8 +209,10 @@ answer_error(struct call *c, enum openai_error error, int status)
 {
 	struct buf body = BUF(4096);
 
-	if (status == 0)
+	if (status == 0) {
 		status = openai_error_status(error);
+		metrics_refusal(c, error); /* ours, not the upstream's */
+	}
 	if (error == OPENAI_OVERLOADED || error == OPENAI_RATE_PARALLEL)
 		c->retry_ms = 1000;
 	if (openai_error_body(&body, error, c->route->dialect, status, c->id) ==

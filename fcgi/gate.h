@@ -14,6 +14,7 @@
 #include "lib/http.h"
 #include "lib/keys.h"
 #include "lib/limits.h"
+#include "lib/metrics.h"
 #include "lib/openai.h"
 #include "lib/prices.h"
 #include "lib/settings.h"
@@ -29,6 +30,7 @@ struct gate {
 	struct settings *settings;
 	struct keys *keys;
 	struct prices *prices;
+	struct metrics *metrics;
 	struct limits *limits;
 	struct usage_journal *journal;
 	struct upstream_pool *upstreams;
@@ -64,6 +66,7 @@ struct call {
 	struct buf body;
 	int64_t body_reserved;
 	int in_flight; /* counted as such */
+	int status; /* of the answer, once it begins */
 	struct openai_request request;
 	struct limits_window windows[WINDOW__MAX];
 	int windows_known; /* they were taken or looked at */
@@ -82,6 +85,7 @@ struct route {
 	enum {
 		OPEN_TO_ALL,
 		LIMITED_BY_ADDRESS,
+		FOR_METRICS,
 		FOR_KEYS
 	} access;
 	/* Answers whole, or returns the error to answer with. */
@@ -95,6 +99,7 @@ void serve(struct gate *, struct http *);
 enum openai_error admit_address(struct call *);
 enum openai_error admit_key(struct call *);
 enum openai_error admit_load(struct call *);
+enum openai_error admit_metrics(struct call *);
 enum openai_error admit_request(struct call *, int64_t tokens);
 /* Fills in the windows and takes nothing. */
 enum openai_error admit_look(struct call *);
@@ -134,6 +139,13 @@ struct outcome {
 	int64_t first_byte_ms; /* limits_now() then; -1: none came */
 };
 void account(struct call *, const struct outcome *);
+
+/* metrics.c: GET /metrics, and what is counted for it. */
+enum openai_error metrics_token(struct call *, const char *presented);
+enum openai_error metrics_answer(struct call *);
+void metrics_refusal(struct call *, enum openai_error);
+void metrics_use(struct call *, const struct usage_record *);
+void metrics_end(struct call *);
 
 /* info.c: what the gate says of itself and its keys. */
 enum openai_error info_health(struct call *);

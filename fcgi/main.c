@@ -164,6 +164,7 @@ prepare(struct gate *g)
 	if (secret_installation(state_dir, g->secret) == -1 ||
 	    (g->settings = settings_open(state_dir, g->config)) == NULL ||
 	    (g->prices = prices_open(state_dir)) == NULL ||
+	    (g->metrics = metrics_open(run_dir)) == NULL ||
 	    (g->keys = keys_open(
 		 state_dir, config_text(g->config, CONFIG_API_KEYS))) == NULL ||
 	    (g->limits = limits_open(run_dir, threads)) == NULL ||

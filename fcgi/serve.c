@@ -28,6 +28,8 @@ static const struct route routes[] = {
 	{ "GET", "/v1/models/", NONE, OPENAI_DIALECT, FOR_KEYS, info_models },
 	{ "GET", "/auth/key-info", NONE, OPENAI_DIALECT, FOR_KEYS, info_key },
 	{ "GET", "/auth/usage", NONE, OPENAI_DIALECT, FOR_KEYS, info_usage },
+	{ "GET", "/metrics", NONE, OPENAI_DIALECT, FOR_METRICS,
+	    metrics_answer },
 	{ "GET", "/health", NONE, OPENAI_DIALECT, OPEN_TO_ALL, info_health },
 	{ "GET", "/health/ready", NONE, OPENAI_DIALECT, LIMITED_BY_ADDRESS,
 	    info_ready },
@@ -134,7 +136,10 @@ check_access(struct call *c)
 	/* What says which store is broken must not break with it. */
 	if (c->route->access == LIMITED_BY_ADDRESS)
 		return error == OPENAI_STORE ? OPENAI_OK : error;
-	return error == OPENAI_OK ? admit_key(c) : error;
+	if (error != OPENAI_OK)
+		return error;
+	return c->route->access == FOR_METRICS ? admit_metrics(c)
+					       : admit_key(c);
 }
 
 static enum openai_error
@@ -191,6 +196,7 @@ serve(struct gate *g, struct http *http)
 	if (error != OPENAI_OK)
 		answer_error(&call, error, 0);
 	admit_release(&call);
+	metrics_end(&call);
 	buf_free(&call.body);
 	secret_wipe(&call, sizeof(call));
 	log_request(NULL);

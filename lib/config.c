@@ -10,6 +10,7 @@
 
 /* Longer than any key; a file that is longer is not one. */
 #define KEY_MAX 1000
+#define METRICS_TOKEN_MIN 16
 #define URL_MAX 500
 
 struct config {
@@ -151,6 +152,19 @@ check_tls(struct config *c)
 	return 0;
 }
 
+/* One that can be guessed would show how much an organisation does. */
+static int
+check_metrics_token(const struct config *c)
+{
+	size_t n = strlen(config_text(c, CONFIG_METRICS_TOKEN));
+
+	if (n == 0 || n >= METRICS_TOKEN_MIN)
+		return 0;
+	log_warnx(
+	    "METRICS_TOKEN: shorter than %d characters", METRICS_TOKEN_MIN);
+	return -1;
+}
+
 struct config *
 config_load(void)
 {
@@ -166,7 +180,7 @@ config_load(void)
 	    read_environment(c) == -1 ||
 	    /* Each, so that every mistake is told at once. */
 	    (read_key_file(c) | settle_numbers(c) | check_characters(c) |
-		check_url(c) | check_tls(c)) != 0) {
+		check_url(c) | check_tls(c) | check_metrics_token(c)) != 0) {
 		config_free(c);
 		return NULL;
 	}

@@ -266,6 +266,19 @@ limits_parallel(struct limits *limits, uint64_t who)
 	return count;
 }
 
+int64_t
+limits_in_flight(struct limits *limits)
+{
+	int64_t count;
+
+	if (limits_shm_begin(limits, limits_now()) == -1)
+		return 0;
+	(void)limits_lease_reap(&limits->map); /* only the living count */
+	count = limits_lease_count_all(limits->map.header);
+	limits_shm_end(limits);
+	return count;
+}
+
 int
 limits_check(struct limits *limits)
 {

@@ -161,6 +161,9 @@ void limits_release(struct limits *, struct limits_lease *);
 /* Requests in flight for 'who', in all processes that live. */
 int64_t limits_parallel(struct limits *, uint64_t who);
 
+/* Requests in flight for all together, in all processes that live. */
+int64_t limits_in_flight(struct limits *);
+
 /* 0 when the shared memory is usable, -1 when not; for /health/ready. */
 int limits_check(struct limits *);
 

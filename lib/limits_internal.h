@@ -234,6 +234,7 @@ void limits_lease_hold(struct limits *, uint32_t slot, uint64_t who);
 /* 'usable': the map may be written to. */
 void limits_lease_drop(struct limits *, uint32_t slot, int usable);
 int64_t limits_lease_count(struct limits_header *, uint64_t who);
+int64_t limits_lease_count_all(struct limits_header *);
 /* A place marks its holder with this, which is not 0. */
 uint64_t limits_lease_mark(uint64_t who);
 /* Sets what a place of this process has reserved; 'usable' as above. */

@@ -136,22 +136,37 @@ limits_lease_reap(struct limits_map *map)
 	return dead;
 }
 
-int64_t
-limits_lease_count(struct limits_header *header, uint64_t who)
+/* 'mark' 0: of anybody. */
+static int64_t
+count(struct limits_header *header, uint64_t mark)
 {
-	uint64_t mark = limits_lease_mark(who);
 	uint32_t row, i, high;
-	int64_t count = 0;
+	int64_t n = 0;
 
 	for (row = 0; row < LIMITS_PROCESSES; row++) {
 		high = atomic_load(&header->high[row]);
 		if (high > LIMITS_LEASES)
 			high = LIMITS_LEASES;
-		for (i = 0; i < high; i++)
-			count += atomic_load_explicit(&header->lease[row][i],
-				     memory_order_relaxed) == mark;
+		for (i = 0; i < high; i++) {
+			uint64_t held = atomic_load_explicit(
+			    &header->lease[row][i], memory_order_relaxed);
+
+			n += mark == 0 ? held != 0 : held == mark;
+		}
 	}
-	return count;
+	return n;
+}
+
+int64_t
+limits_lease_count(struct limits_header *header, uint64_t who)
+{
+	return count(header, limits_lease_mark(who));
+}
+
+int64_t
+limits_lease_count_all(struct limits_header *header)
+{
+	return count(header, 0);
 }
 
 int
