@@ -101,6 +101,9 @@ relay_end(struct relay *r, enum upstream_end end)
 		return finish_done(r);
 	case UPSTREAM_STOPPED:
 		return finish_stopped(r);
+	case UPSTREAM_UNSENT:
+		relay_settle(r, 499, 0);
+		return OPENAI_CLIENT_GONE;
 	case UPSTREAM_BROKEN:
 		if (r->kind == ERROR)
 			return finish_error(r);

@@ -266,5 +266,7 @@ upstream_run(struct upstream *u, const struct upstream_exchange *x)
 	end = attempt(u, &t, &unread);
 	if (unread && upstream_may_retry(&t))
 		end = attempt(u, &t, &unread);
+	if (end == UPSTREAM_STOPPED && t.piece < x->n_body)
+		end = UPSTREAM_UNSENT;
 	return end;
 }

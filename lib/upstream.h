@@ -51,6 +51,7 @@ struct upstream_exchange {
 enum upstream_end {
 	UPSTREAM_DONE, /* the whole answer came */
 	UPSTREAM_STOPPED, /* a callback stopped it */
+	UPSTREAM_UNSENT, /* so early that the request was not sent whole */
 	UPSTREAM_UNREACHABLE, /* no connection, or lost before the head */
 	UPSTREAM_TIMEOUT, /* no head in time */
 	UPSTREAM_BROKEN /* the answer broke off, or went silent */

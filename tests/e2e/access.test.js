@@ -278,7 +278,7 @@ describe('paths and methods', { timeout: 30000 }, () => {
       { ...chat(), auth: false });
     assert.equal(answer.status, 404);
     assert.equal(answer.json().error.type, 'not_found_error');
-    for (const path of ['/', '/admin/', '/robots.txt', '/.env'])
+    for (const path of ['/', '/adminx', '/robots.txt', '/.env'])
       assert.equal((await gate.request(path, { auth: false })).status, 404, path);
   });
 

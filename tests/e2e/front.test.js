@@ -288,8 +288,9 @@ for (const secure of [false, true]) {
       }
       open.close();
       assert.equal(events(text).at(-1).data, '[DONE]');
-      // Twenty words, 20 ms apart. Lumps would be few, or late.
-      assert.ok(arrived.length >= 15, `${arrived.length} pieces`);
+      // Twenty words, 20 ms apart; a busy machine joins some. One lump, or
+      // all of them late, would be wrong.
+      assert.ok(arrived.length >= 5, `${arrived.length} pieces`);
       assert.ok(arrived.at(-1) - arrived[0] > 300);
     });
 
