@@ -83,8 +83,8 @@ help:
 	@echo 'make bench      measure beside what you would use instead'
 	@echo 'make install    DESTDIR= PREFIX='
 	@echo
-	@echo 'Parts of these: unit, check-valgrind, fuzz-smoke, check-headers,'
-	@echo 'check-layers, check-compilers, format, clean'
+	@echo 'Parts of these: unit, test-browser, check-valgrind, fuzz-smoke,'
+	@echo 'check-headers, check-layers, check-compilers, format, clean'
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -158,11 +158,13 @@ $(BUILD)/tests/check_buf: UNIT_OBJ += $(BUILD)/obj/watched_buf.o
 
 # --- Debian packages, and a gate to try --------------------------------------
 
-.PHONY: deps deps-build demo
+.PHONY: deps deps-build deps-browser demo
 deps:
 	@scripts/deps all
 deps-build:
 	@scripts/deps build
+deps-browser:
+	@scripts/deps browser
 
 # In a make of its own: what deps-build installs changes what this one read.
 demo: deps-build
@@ -171,13 +173,22 @@ demo: deps-build
 
 # --- Tests -------------------------------------------------------------------
 
-.PHONY: unit test check check-valgrind sanitize
+.PHONY: unit test check test-browser screens check-valgrind sanitize
 unit: $(UNIT_BIN)
 	@scripts/unit $(BUILD)/logs/unit $(UNIT_BIN)
 
 test: all $(UNIT_BIN)
 	@BUILD=$(BUILD) scripts/test $(UNIT_BIN)
 check: test
+
+# The admin pages in a browser: part of "test" where there is one.
+test-browser: deps-browser
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) ONLY=browser scripts/test
+
+# The README's pictures, anew.
+screens: test-browser
+	@BUILD=$(BUILD) node tests/browser/screens.mjs
 
 # Only what is lost for good: OpenSSL and libcurl keep things to the end.
 check-valgrind: $(UNIT_BIN)
