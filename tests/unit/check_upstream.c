@@ -873,6 +873,8 @@ static const struct {
 
 START_TEST(each_callback_can_stop_it)
 {
+	/* Stirred at once, it stops before the request was sent. */
+	int at_once = strstr(stop_rows[_i].fault, "delay-head") != NULL;
 	struct chat c;
 	int pair[2];
 
@@ -886,7 +888,8 @@ START_TEST(each_callback_can_stop_it)
 		c.a.close_fd = pair[1];
 	else if (c.a.stop == STIR)
 		close(pair[1]);
-	ck_assert_int_eq(run(ours, &c.x), UPSTREAM_STOPPED);
+	ck_assert_int_eq(run(ours, &c.x),
+	    at_once ? UPSTREAM_UNSENT : UPSTREAM_STOPPED);
 	ck_assert_int_eq(lines_logged(), 0);
 	chat_end(&c);
 	works();
