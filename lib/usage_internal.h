@@ -94,6 +94,24 @@ int usage_store_scan(struct db *, int64_t hour, struct usage_scan *);
 int usage_store_get(struct db *, int64_t hour, const char *key_id,
     struct usage_table *, struct usage_scan *);
 
+/*
+ * Calls 'fn' with each row of the hour's record, in order, once all of it was
+ * found right: its answer, 0 also without a record, or -1 (logged).
+ */
+int usage_store_each(struct db *, int64_t hour, const char *key_id,
+    struct usage_scan *, int (*fn)(const struct usage_total *, void *),
+    void *arg);
+
+/* The rows as bytes, behind what 'out' holds already; 0, -1 no memory. */
+int usage_record_put(struct buf *out, const struct usage_table *);
+
+/*
+ * Reads so many rows back ('key_id' NULL: all), and tells them once all were
+ * found right. fn's answer, or -1 for what is no record. Logs nothing.
+ */
+int usage_record_each(const char *p, size_t len, int64_t hour, int64_t rows,
+    const char *key_id, int (*fn)(const struct usage_total *, void *), void *);
+
 /* Removes the hour's record; 1, 0 when there is none, -1 (logged). */
 int usage_store_del(struct db *, int64_t hour);
 

@@ -167,21 +167,42 @@ usage_load_hour(const char *state_dir, struct db *db, int64_t hour,
 	return done == -1 ? -1 : 0;
 }
 
+/* What is to be told of each total. */
+struct telling {
+	const char *key_id; /* NULL: all keys */
+	int (*fn)(const struct usage_total *, void *);
+	void *arg;
+};
+
+/* A record is in order and holds each row once: it needs no table. */
+static int
+tell_hour(const char *state_dir, struct db *db, int64_t hour,
+    const struct telling *t, struct usage_table *table)
+{
+	struct usage_scan scan = { 0 };
+	int answer;
+
+	if (usage_standing_of(state_dir, db, hour) == USAGE_CURRENT) {
+		answer =
+		    usage_store_each(db, hour, t->key_id, &scan, t->fn, t->arg);
+		usage_malformed += scan.malformed;
+		return answer;
+	}
+	answer = usage_load_hour(state_dir, db, hour, t->key_id, table, &scan);
+	for (size_t k = 0; answer == 0 && k < table->n; k++)
+		answer = t->fn(&table->rows[k], t->arg);
+	return answer;
+}
+
 static int
 each_hour(const char *state_dir, struct db *db, const struct usage_hours *hours,
-    const char *key_id, int (*fn)(const struct usage_total *, void *),
-    void *arg)
+    const struct telling *t)
 {
 	struct usage_table table = USAGE_TABLE(USAGE_ROWS_MAX);
-	struct usage_scan scan;
 	int answer = 0;
 
-	for (size_t i = 0; answer == 0 && i < hours->n; i++) {
-		answer = usage_load_hour(
-		    state_dir, db, hours->at[i], key_id, &table, &scan);
-		for (size_t k = 0; answer == 0 && k < table.n; k++)
-			answer = fn(&table.rows[k], arg);
-	}
+	for (size_t i = 0; answer == 0 && i < hours->n; i++)
+		answer = tell_hour(state_dir, db, hours->at[i], t, &table);
 	usage_table_free(&table);
 	return answer;
 }
@@ -205,7 +226,8 @@ usage_each(const char *state_dir, int64_t from, int64_t to, const char *key_id,
 	    (db = db_open(store)) != NULL &&
 	    usage_store_hours(db, &hours, from, to) == 0) {
 		usage_hours_sort(&hours);
-		answer = each_hour(state_dir, db, &hours, key_id, fn, arg);
+		answer = each_hour(state_dir, db, &hours,
+		    &(struct telling){ key_id, fn, arg });
 	}
 	db_close(db);
 	usage_hours_free(&hours);

@@ -1,7 +1,7 @@
 /*
  * Rolled-up hours as records of usage.gdbm. Key "hour:2026112218"; value one
- * line "1 <journal bytes> <malformed lines> <rows>", then a line a row, all
- * tab-separated.
+ * line "2 <journal bytes> <malformed lines> <rows>", tab-separated, then the
+ * rows (usage_record.c). In version 1 these were lines of text.
  */
 #include "usage_internal.h"
 
@@ -16,7 +16,8 @@
 
 #define PREFIX "hour:"
 #define KEY_SIZE (sizeof(PREFIX) + TEXT_HOUR_SIZE)
-#define VERSION 1
+#define VERSION_TEXT 1
+#define VERSION 2
 
 /* The longest row is shorter than a line of the journal. */
 #define RECORD_MAX ((size_t)USAGE_ROWS_MAX * USAGE_LINE_SIZE)
@@ -124,61 +125,124 @@ parse_row(char **at, struct usage_total *t)
 	return 0;
 }
 
+/* The version, or -1. */
 static int
 parse_head(char **at, struct usage_scan *scan, int64_t *rows)
 {
 	int64_t version;
 
-	return next_number(at, '\t', &version) == 0 && version == VERSION &&
+	return next_number(at, '\t', &version) == 0 &&
+		(version == VERSION || version == VERSION_TEXT) &&
 		next_number(at, '\t', &scan->size) == 0 &&
 		next_number(at, '\t', &scan->malformed) == 0 &&
 		next_number(at, '\n', rows) == 0
-	    ? 0
+	    ? (int)version
 	    : -1;
 }
 
-/* 'table' NULL: the head only. */
-static int
-parse_record(struct buf *val, int64_t hour, const char *key_id,
-    struct usage_table *table, struct usage_scan *scan)
-{
-	char *at = val->data;
-	int64_t rows;
+/* What one reading of a record is for. */
+struct reading {
+	int64_t hour;
+	const char *key_id; /* NULL: all */
+	int (*fn)(const struct usage_total *, void *);
+	void *arg;
+	struct usage_scan *scan;
+	int head_only;
+};
 
-	if (parse_head(&at, scan, &rows) == -1)
-		return -1;
-	for (int64_t i = 0; table != NULL && i < rows; i++) {
-		struct usage_total t = { .hour = hour };
+/* A record of version 1. As everywhere, -1 is a damaged record. */
+static int
+parse_text(char *at, const char *end, int64_t rows, const struct reading *r)
+{
+	int answer = 0;
+
+	for (int64_t i = 0; i < rows && answer == 0; i++) {
+		struct usage_total t = { .hour = r->hour };
 
 		if (parse_row(&at, &t) == -1)
 			return -1;
-		if ((key_id == NULL || strcmp(key_id, t.key_id) == 0) &&
-		    usage_table_add(table, &t) == -1)
-			return -1;
+		if (r->key_id == NULL || strcmp(r->key_id, t.key_id) == 0)
+			answer = r->fn(&t, r->arg);
 	}
-	return table == NULL || at == val->data + val->len ? 0 : -1;
+	return answer == 0 && at != end ? -1 : answer;
+}
+
+static int
+parse_record(struct buf *val, const struct reading *r)
+{
+	char *at = val->data, *end = val->data + val->len;
+	int64_t rows;
+	int version = parse_head(&at, r->scan, &rows);
+
+	if (version == -1 || r->head_only)
+		return version == -1 ? -1 : 0;
+	if (version == VERSION_TEXT)
+		return parse_text(at, end, rows, r);
+	return usage_record_each(
+	    at, (size_t)(end - at), r->hour, rows, r->key_id, r->fn, r->arg);
+}
+
+/* *found: 1, 0 or -1 (logged); the answer of parse_record. */
+static int
+read_record(struct db *db, const struct reading *r, int *found)
+{
+	struct buf val = BUF(RECORD_MAX);
+	char key[KEY_SIZE];
+	int answer = 0;
+
+	*found = db_get(db, key_of(key, r->hour), &val);
+	if (*found == 1 && (answer = parse_record(&val, r)) == -1) {
+		log_warnx("cannot read the record '%s' of usage.gdbm", key);
+		*found = -1;
+	}
+	buf_free(&val);
+	return answer;
+}
+
+/* 2 when memory is out, because -1 is a damaged record. */
+static int
+add_row(const struct usage_total *t, void *table)
+{
+	return usage_table_add(table, t) == -1 ? 2 : 0;
 }
 
 int
 usage_store_get(struct db *db, int64_t hour, const char *key_id,
     struct usage_table *table, struct usage_scan *scan)
 {
-	struct buf val = BUF(RECORD_MAX);
-	char key[KEY_SIZE];
-	int found = db_get(db, key_of(key, hour), &val);
+	const struct reading r = { .hour = hour,
+		.key_id = key_id,
+		.fn = add_row,
+		.arg = table,
+		.scan = scan };
+	int found;
 
-	if (found == 1 && parse_record(&val, hour, key_id, table, scan) == -1) {
-		log_warnx("cannot read the record '%s' of usage.gdbm", key);
-		found = -1;
-	}
-	buf_free(&val);
-	return found;
+	return read_record(db, &r, &found) == 0 ? found : -1;
+}
+
+int
+usage_store_each(struct db *db, int64_t hour, const char *key_id,
+    struct usage_scan *scan, int (*fn)(const struct usage_total *, void *),
+    void *arg)
+{
+	const struct reading r = { .hour = hour,
+		.key_id = key_id,
+		.fn = fn,
+		.arg = arg,
+		.scan = scan };
+	int found, answer = read_record(db, &r, &found);
+
+	return found == -1 ? -1 : answer;
 }
 
 int
 usage_store_scan(struct db *db, int64_t hour, struct usage_scan *scan)
 {
-	return usage_store_get(db, hour, NULL, NULL, scan);
+	const struct reading r = { .hour = hour, .scan = scan, .head_only = 1 };
+	int found;
+
+	(void)read_record(db, &r, &found); /* 'found' says it */
+	return found;
 }
 
 int
@@ -187,19 +251,6 @@ usage_store_del(struct db *db, int64_t hour)
 	char key[KEY_SIZE];
 
 	return db_del(db, key_of(key, hour));
-}
-
-static void
-print_row(struct buf *val, const struct usage_total *t)
-{
-	const int64_t number[] = { t->requests, t->errors, t->estimated,
-		t->prompt, t->completion, t->cached, t->total, t->audio_bytes,
-		t->audio_ms, t->duration_ms };
-
-	(void)buf_printf(val, "%s\t%s\t%s", t->key_id, t->model, t->endpoint);
-	for (size_t i = 0; i < sizeof(number) / sizeof(number[0]); i++)
-		(void)buf_printf(val, "\t%" PRId64, number[i]);
-	(void)buf_puts(val, "\n");
 }
 
 int
@@ -212,10 +263,8 @@ usage_store_put(struct db *db, int64_t hour, const struct usage_table *table,
 
 	(void)buf_printf(&val, "%d\t%" PRId64 "\t%" PRId64 "\t%zu\n", VERSION,
 	    scan->size, scan->malformed, table->n);
-	for (size_t i = 0; i < table->n; i++)
-		print_row(&val, &table->rows[i]);
 	key_of(key, hour);
-	if (val.failed)
+	if (usage_record_put(&val, table) == -1)
 		log_warnx("no room for the record '%s' of usage.gdbm", key);
 	else
 		done = db_put(db, key, val.data, val.len);

@@ -195,6 +195,76 @@ START_TEST(damaged_records_are_not_believed)
 }
 END_TEST
 
+static int
+count_rows(const struct usage_total *t, void *arg)
+{
+	(void)t;
+	++*(int *)arg;
+	return 0;
+}
+
+/* Rows as bytes: read back the same, and refused when cut anywhere. */
+START_TEST(rows_as_bytes_are_whole_or_nothing)
+{
+	static const int64_t numbers[] = { 0, 1, 127, 128, 16383, 16384,
+		INT64_MAX - 1, INT64_MAX };
+	struct usage_table t = USAGE_TABLE(1000);
+	struct buf bytes = BUF(1 << 20);
+	struct seen s = { .n = 0 };
+	int rows = 0;
+
+	for (int i = 0; i < 64; i++) {
+		struct usage_total row = { .hour = HOUR_18,
+			.requests = numbers[i % 8],
+			.errors = numbers[i / 8],
+			.total = numbers[(i + 3) % 8],
+			.duration_ms = numbers[(i + 5) % 8] };
+
+		snprintf(row.key_id, sizeof(row.key_id), "k%d", i % 7);
+		snprintf(row.model, sizeof(row.model), "m%062d", i % 5);
+		snprintf(row.endpoint, sizeof(row.endpoint), "e%d", i);
+		ck_assert_int_eq(usage_table_add(&t, &row), 0);
+	}
+	usage_table_sort(&t);
+	ck_assert_int_eq(usage_record_put(&bytes, &t), 0);
+	ck_assert_int_eq(usage_record_each(bytes.data, bytes.len, HOUR_18, 64,
+			     NULL, keep_total, &s),
+	    0);
+	ck_assert_uint_eq(s.n, 64);
+	for (size_t i = 0; i < s.n; i++)
+		ck_assert_mem_eq(&s.row[i], &t.rows[i], sizeof(s.row[i]));
+	for (size_t n = 0; n < bytes.len; n++)
+		ck_assert_int_eq(usage_record_each(bytes.data, n, HOUR_18, 64,
+				     NULL, count_rows, &rows),
+		    -1);
+	ck_assert_int_eq(usage_record_each(bytes.data, bytes.len, HOUR_18, 63,
+			     NULL, count_rows, &rows),
+	    -1);
+	ck_assert_int_eq(usage_record_each(bytes.data, bytes.len, HOUR_18, 65,
+			     NULL, count_rows, &rows),
+	    -1);
+	ck_assert_int_eq(rows, 0);
+	ck_assert_int_eq(usage_record_each(bytes.data, bytes.len, HOUR_18, 64,
+			     "k6", count_rows, &rows),
+	    0);
+	ck_assert_int_eq(rows, 9);
+	ck_assert_int_eq(usage_record_each(bytes.data, bytes.len, HOUR_18, 64,
+			     "k", count_rows, &rows),
+	    0);
+	ck_assert_int_eq(rows, 9);
+	/* Any byte may be another one: no more is asked than to survive it. */
+	for (size_t i = 0; i < bytes.len; i++)
+		for (int bit = 0; bit < 8; bit++) {
+			bytes.data[i] = (char)(bytes.data[i] ^ 1 << bit);
+			(void)usage_record_each(bytes.data, bytes.len, HOUR_18,
+			    64, NULL, count_rows, &rows);
+			bytes.data[i] = (char)(bytes.data[i] ^ 1 << bit);
+		}
+	usage_table_free(&t);
+	buf_free(&bytes);
+}
+END_TEST
+
 #define RACERS 4
 
 START_TEST(roll_ups_at_once)
@@ -339,6 +409,7 @@ main(void)
 	tcase_add_test(t, late_lines_replace_the_hour);
 	tcase_add_test(t, one_bad_hour_keeps_no_other_from_rolling);
 	tcase_add_test(t, damaged_records_are_not_believed);
+	tcase_add_test(t, rows_as_bytes_are_whole_or_nothing);
 	tcase_add_test(t, roll_ups_at_once);
 	tcase_add_test(t, killed_at_every_system_call);
 	tcase_add_test(t, any_order_of_lines_and_roll_ups);
