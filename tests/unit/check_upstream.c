@@ -888,8 +888,8 @@ START_TEST(each_callback_can_stop_it)
 		c.a.close_fd = pair[1];
 	else if (c.a.stop == STIR)
 		close(pair[1]);
-	ck_assert_int_eq(run(ours, &c.x),
-	    at_once ? UPSTREAM_UNSENT : UPSTREAM_STOPPED);
+	ck_assert_int_eq(
+	    run(ours, &c.x), at_once ? UPSTREAM_UNSENT : UPSTREAM_STOPPED);
 	ck_assert_int_eq(lines_logged(), 0);
 	chat_end(&c);
 	works();
