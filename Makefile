@@ -174,8 +174,10 @@ demo: deps-build
 # --- Tests -------------------------------------------------------------------
 
 .PHONY: unit test check test-browser screens check-valgrind sanitize
-unit: $(UNIT_BIN)
-	@scripts/unit $(BUILD)/logs/unit $(UNIT_BIN)
+# make unit UNITS=build/tests/check_text runs that alone.
+UNITS ?= $(UNIT_BIN)
+unit: $(UNITS)
+	@scripts/unit $(BUILD)/logs/unit $(UNITS)
 
 test: all $(UNIT_BIN)
 	@BUILD=$(BUILD) scripts/test $(UNIT_BIN)
@@ -201,10 +203,13 @@ check-valgrind: $(UNIT_BIN)
 TSAN_UNITS := log limits keys settings usage config db gate upstream http
 TSAN_SRC := $(sort $(foreach m,$(TSAN_UNITS),$(wildcard \
 	tests/unit/check_$(m).c tests/unit/check_$(m)_*.c)))
-sanitize:
+.PHONY: sanitize-address sanitize-thread
+sanitize: sanitize-address sanitize-thread
+sanitize-address:
 	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined test
+sanitize-thread:
 	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread \
-	    UNIT_SRC="$(TSAN_SRC)" unit
+	    UNITS="$(TSAN_SRC:tests/unit/%.c=$(BUILD)/tsan/tests/%)" unit
 
 # --- Fuzzing: tests/fuzz/fuzz_X.c with its seeds in tests/fuzz/seeds/X/ ------
 
