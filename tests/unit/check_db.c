@@ -579,7 +579,7 @@ START_TEST(killed_editors_leave_the_old_store_or_the_new)
 
 	/* On a slow machine they die before they could commit anything. */
 	for (int i = 0; i < 200 || (committed <= 20 && i < 2000); i++)
-		die_once(&committed, &seed, 1 + i / 100);
+		die_once(&committed, &seed, 1 << (i < 1000 ? i / 100 : 10));
 	ck_assert_int_gt(committed, 20);
 	ck_assert_int_eq(write_generation(committed + 1), 0);
 	snprintf(draft, sizeof(draft), "%s.draft", store);
