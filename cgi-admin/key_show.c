@@ -90,35 +90,61 @@ key_show_last(struct admin *a, int64_t last)
 		html(&a->out, "%s", _("not in 30 days"));
 }
 
-static int
-by_id(const void *x, const void *y)
+/* FNV-1a. */
+static size_t
+hash_of(const char *id)
 {
-	const struct key_spend *a = x, *b = y;
+	uint32_t hash = UINT32_C(2166136261);
 
-	return strcmp(a->id, b->id);
+	for (; *id != '\0'; id++)
+		hash = (hash ^ (unsigned char)*id) * UINT32_C(16777619);
+	return hash;
 }
 
-/* Totals come hour by hour and by key within, so most are found at the end. */
+/* Where that id is, or the empty row where it belongs. */
+static struct key_spend *
+slot_of(const struct key_spends *s, const char *id)
+{
+	size_t i = hash_of(id) & (s->room - 1);
+
+	while (s->rows[i].id[0] != '\0' && strcmp(s->rows[i].id, id) != 0)
+		i = (i + 1) & (s->room - 1);
+	return &s->rows[i];
+}
+
+/* Twice the room; 0 or -1. */
+static int
+grow(struct key_spends *s)
+{
+	struct key_spends wider = { .room = s->room > 0 ? 2 * s->room : 256 };
+
+	wider.rows = calloc(wider.room, sizeof(*wider.rows));
+	if (wider.rows == NULL) {
+		log_warn("cannot add up usage");
+		return -1;
+	}
+	for (size_t i = 0; i < s->room; i++)
+		if (s->rows[i].id[0] != '\0')
+			*slot_of(&wider, s->rows[i].id) = s->rows[i];
+	free(s->rows);
+	s->rows = wider.rows;
+	s->room = wider.room;
+	return 0;
+}
+
 static struct key_spend *
 row_of(struct key_spends *s, const char *id)
 {
-	struct key_spend *grown;
+	struct key_spend *row;
 
-	for (size_t i = 0; i < s->n; i++)
-		if (strcmp(s->rows[i].id, id) == 0)
-			return &s->rows[i];
-	if (s->n == s->cap) {
-		s->cap = s->cap * 2 + 64;
-		grown = reallocarray(s->rows, s->cap, sizeof(*s->rows));
-		if (grown == NULL) {
-			log_warn("cannot add up usage");
-			return NULL;
-		}
-		s->rows = grown;
+	if (2 * s->n >= s->room && grow(s) == -1)
+		return NULL;
+	row = slot_of(s, id);
+	if (row->id[0] == '\0') {
+		memcpy(row->id, id, KEYS_ID_SIZE);
+		s->n++;
 	}
-	s->rows[s->n] = (struct key_spend){ .cost = 0 };
-	memcpy(s->rows[s->n].id, id, KEYS_ID_SIZE);
-	return &s->rows[s->n++];
+	return row;
 }
 
 static int64_t
@@ -174,22 +200,13 @@ key_spends_read(struct key_spends *s, const struct admin *a, const char *id)
 	    usage_each(a->state_dir, from, a->now + HOUR, id, add, s) != 0;
 	prices_close(s->prices);
 	s->prices = NULL;
-	if (s->n > 1)
-		qsort(s->rows, s->n, sizeof(*s->rows), by_id);
 	return bad ? -1 : 0;
 }
 
 struct key_spend
 key_spends_of(const struct key_spends *s, const char *id)
 {
-	struct key_spend wanted = { .cost = 0 };
-	const struct key_spend *found = NULL;
-
-	memcpy(wanted.id, id, KEYS_ID_SIZE);
-	if (s->n > 0)
-		found =
-		    bsearch(&wanted, s->rows, s->n, sizeof(*s->rows), by_id);
-	return found != NULL ? *found : wanted;
+	return s->room > 0 ? *slot_of(s, id) : (struct key_spend){ .cost = 0 };
 }
 
 void
@@ -197,5 +214,5 @@ key_spends_free(struct key_spends *s)
 {
 	free(s->rows);
 	s->rows = NULL;
-	s->n = 0;
+	s->n = s->room = 0;
 }

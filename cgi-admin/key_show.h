@@ -23,10 +23,9 @@ struct key_spend {
 };
 
 struct key_spends {
-	struct key_spend *rows; /* ordered by id */
-	size_t n;
-	/* private */
-	size_t cap;
+	/* private: rows found by a hash of their id, empty ones between */
+	struct key_spend *rows;
+	size_t n, room; /* 'room' is a power of two */
 	int64_t month;
 	struct prices *prices;
 };

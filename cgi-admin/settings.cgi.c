@@ -11,7 +11,7 @@
 /* What a person calls them; others go by what the configuration says. */
 static const struct {
 	enum config_name name;
-	const char *text, *unit;
+	const char *text, *hint;
 } known[] = {
 	{ CONFIG_RATE_LIMIT_REQUESTS, N_("Requests of all keys together"),
 	    N_("in a window; 0 is any number") },
@@ -23,7 +23,8 @@ static const struct {
 	{ CONFIG_FAILED_AUTH_LIMIT, N_("Wrong keys from one address"),
 	    N_("in a window; 0 is any number") },
 	{ CONFIG_FAILED_AUTH_WINDOW, N_("Window for wrong keys"), NULL },
-	{ CONFIG_BUDGET_WARNING, N_("Warn from this share of a budget"), "%" },
+	{ CONFIG_BUDGET_WARNING, N_("Warn from this share of a budget"),
+	    N_("in percent") },
 	{ CONFIG_CONNECT_TIMEOUT, N_("Time to reach the upstream"), NULL },
 	{ CONFIG_FIRST_BYTE_TIMEOUT, N_("Time until its answer begins"), NULL },
 	{ CONFIG_IDLE_TIMEOUT, N_("Silence in an answer at most"), NULL },
@@ -53,21 +54,22 @@ static void
 put_setting(struct admin *a, enum config_name name,
     const struct settings_values *v, const struct settings_form *form)
 {
-	char number[24], hint[160];
+	char number[24], hint[256];
 	size_t i = find_known(name);
 	struct html_field f = { .name = config_label(name),
 		.label = i < N_KNOWN ? _(known[i].text) : config_meaning(name),
 		.value = number,
 		.hint = hint,
 		.error = form->errors[name],
-		.unit = i < N_KNOWN && known[i].unit != NULL ? _(known[i].unit)
-							     : NULL,
 		.size = 12,
 		.maxlength = 20 };
 
 	(void)snprintf(
 	    number, sizeof(number), "%lld", (long long)v->number[name]);
-	(void)snprintf(hint, sizeof(hint), "%s%s", config_label(name),
+	(void)snprintf(hint, sizeof(hint), "%s%s%s%s",
+	    i < N_KNOWN && known[i].hint != NULL ? _(known[i].hint) : "",
+	    i < N_KNOWN && known[i].hint != NULL ? "; " : "",
+	    config_label(name),
 	    v->stored[name] ? _(", set here; empty goes back to the "
 				"configuration's")
 			    : "");

@@ -55,9 +55,7 @@ http_from_fcgx(struct http *h, struct FCGX_Request *fcgx)
 void
 http_from_cgi(struct http *h)
 {
-	*h = (struct http){ .env = (const char *const *)environ,
-		.cgi = 1,
-		.head = BUF(HEAD_MAX) };
+	*h = (struct http){ .cgi = 1, .head = BUF(HEAD_MAX) };
 }
 
 void
@@ -71,14 +69,21 @@ http_from_memory(struct http *h, const char *const *env, const char *body,
 		.head = BUF(HEAD_MAX) };
 }
 
+/* setenv(3) moves the process's environment, so it is asked for each time. */
+static const char *const *
+variables(const struct http *h)
+{
+	if (h->fcgx != NULL)
+		return (const char *const *)h->fcgx->envp;
+	return h->cgi ? (const char *const *)environ : h->env;
+}
+
 static const char *
 variable(const struct http *h, const char *name)
 {
 	size_t n = strlen(name);
 
-	if (h->fcgx != NULL)
-		return FCGX_GetParam(name, h->fcgx->envp);
-	for (const char *const *v = h->env; *v != NULL; v++)
+	for (const char *const *v = variables(h); *v != NULL; v++)
 		if (strncmp(*v, name, n) == 0 && (*v)[n] == '=')
 			return *v + n + 1;
 	return NULL;
@@ -129,8 +134,7 @@ http_field(const struct http *h, enum http_field field)
 int
 http_is_ambiguous(const struct http *h)
 {
-	const char *const *v =
-	    h->fcgx != NULL ? (const char *const *)h->fcgx->envp : h->env;
+	const char *const *v = variables(h);
 	unsigned seen = 0;
 
 	for (; *v != NULL; v++)

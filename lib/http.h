@@ -40,7 +40,7 @@ enum http_field {
 struct http {
 	/* private */
 	struct FCGX_Request *fcgx;
-	const char *const *env; /* over CGI and in tests, instead of fcgx */
+	const char *const *env; /* in tests, instead of fcgx */
 	int cgi; /* standard input and output */
 	const char *memory_body;
 	size_t memory_left;
