@@ -873,8 +873,9 @@ static const struct {
 
 START_TEST(each_callback_can_stop_it)
 {
-	/* Stirred at once, it stops before the request was sent. */
+	/* Stirred at once, it may stop before the request was sent. */
 	int at_once = strstr(stop_rows[_i].fault, "delay-head") != NULL;
+	enum upstream_end end;
 	struct chat c;
 	int pair[2];
 
@@ -888,8 +889,9 @@ START_TEST(each_callback_can_stop_it)
 		c.a.close_fd = pair[1];
 	else if (c.a.stop == STIR)
 		close(pair[1]);
-	ck_assert_int_eq(
-	    run(ours, &c.x), at_once ? UPSTREAM_UNSENT : UPSTREAM_STOPPED);
+	end = run(ours, &c.x);
+	ck_assert(
+	    end == UPSTREAM_STOPPED || (at_once && end == UPSTREAM_UNSENT));
 	ck_assert_int_eq(lines_logged(), 0);
 	chat_end(&c);
 	works();
