@@ -31,6 +31,10 @@
 #define WRITE_IDLE_MIN 600
 #define WRITE_IDLE_MAX 65535
 
+/* For answers under way when lighttpd is to end, and beside a new process. */
+#define SHUTDOWN_SECONDS 10
+#define BESIDE_SECONDS 3600
+
 /*
  * lighttpd knows \" in a string, but no way to end one with a backslash, and
  * splits the path of a program at spaces. Rather than half of an escape, no
@@ -138,6 +142,34 @@ put_http2(struct buf *out)
 	    out, "http2", given == NULL || strcmp(given, "off") != 0);
 }
 
+/*
+ * lighttpd starts responders of its own, or finds those that others start and
+ * watch. Only in the second case can it be started anew without a loss: the
+ * old process stays with the answers under way, however long they take (an
+ * hour at most), while a new one is there for new connections. With responders
+ * of its own it would end them first.
+ */
+static int
+put_responders(struct buf *out, const struct config *config)
+{
+	const char *given = getenv("PMPROXY_SOCKET");
+	int own = given == NULL || *given == '\0';
+
+	if (put_switch(out, "restart_beside", !own) == -1 ||
+	    put_number(out, "shutdown_timeout",
+		own ? SHUTDOWN_SECONDS : BESIDE_SECONDS) == -1)
+		return -1;
+	if (!own)
+		return put_path(out, "socket", "PMPROXY_SOCKET", given) == -1
+		    ? -1
+		    : buf_puts(out, "var.own_responders = ()\n");
+	return buf_printf(out,
+	    "var.socket = var.run_dir + \"/v1.socket\"\n"
+	    "var.own_responders = ( \"bin-path\" => var.programs + "
+	    "\"/fcgi/v1.fcgi\", \"max-procs\" => %" PRId64 " )\n",
+	    config_number(config, CONFIG_PROCESSES));
+}
+
 /* All IPv4 addresses of this host unless told otherwise. */
 static int
 put_address(struct buf *out)
@@ -224,8 +256,7 @@ put_all(struct buf *out, const struct config *config)
 		config_text(config, CONFIG_RUN_DIR)) == -1 ||
 	    put_address(out) == -1 ||
 	    put_number(out, "port", config_number(config, CONFIG_PORT)) == -1 ||
-	    put_number(out, "processes",
-		config_number(config, CONFIG_PROCESSES)) == -1 ||
+	    put_responders(out, config) == -1 ||
 	    /* lighttpd counts KiB; the responder knows the exact bound. */
 	    put_number(out, "max_body_kib", (body + 1023) / 1024) == -1 ||
 	    put_write_idle(out, config_number(config, CONFIG_IDLE_TIMEOUT)) ==
