@@ -35,6 +35,8 @@
 #define DRAIN_SECONDS 10
 /* ... and then for telling the clients of the others, and for the journal. */
 #define FAREWELL_SECONDS 3
+/* How often idle threads are told. */
+#define WAKE_MS 100
 
 static const char help[] =
     "usage: v1.fcgi [--socket PATH]\n"
@@ -45,8 +47,15 @@ static const char help[] =
 static pthread_mutex_t alive_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t alive_change = PTHREAD_COND_INITIALIZER;
 static uint32_t threads_alive;
-static int *serving; /* each thread's connection; -1: none */
 static atomic_int ending; /* no request is taken any more */
+static int shared_socket; /* other responders listen there, too */
+
+struct worker {
+	pthread_t thread;
+	int fd; /* of the connection it serves; -1: none */
+	int alive;
+};
+static struct worker *workers;
 
 /* No core dump, no debugger: the memory holds what people wrote. */
 static void
@@ -79,6 +88,7 @@ take_systemd_socket(void)
 	if (dup2(3, STDIN_FILENO) == -1)
 		log_fatal("cannot take systemd's socket");
 	close(3);
+	shared_socket = 1;
 }
 
 static void
@@ -207,15 +217,15 @@ wait_out(int error)
 }
 
 static void
-serve_from(int *place, int fd)
+serve_from(struct worker *w, int fd)
 {
 	(void)pthread_mutex_lock(&alive_lock); /* of the default kind: it */
-	*place = fd; /* cannot fail */
+	w->fd = fd; /* cannot fail */
 	(void)pthread_mutex_unlock(&alive_lock);
 }
 
 static void
-answer_requests(struct gate *g, int *place)
+answer_requests(struct gate *g, struct worker *w)
 {
 	FCGX_Request request;
 	int error;
@@ -233,25 +243,37 @@ answer_requests(struct gate *g, int *place)
 			continue;
 		}
 		http_from_fcgx(&http, &request);
-		serve_from(place, http_watch_fd(&http));
+		serve_from(w, http_watch_fd(&http));
 		serve(g, &http);
 		http_end(&http);
-		serve_from(place, -1); /* before it is closed */
+		serve_from(w, -1); /* before it is closed */
 		FCGX_Finish_r(&request);
 	}
 	FCGX_Free(&request, 1);
+}
+
+static void
+set_alive(struct worker *w, int alive)
+{
+	(void)pthread_mutex_lock(&alive_lock); /* of the default kind: it */
+	w->thread = pthread_self(); /* cannot fail */
+	w->alive = alive;
+	if (!alive) {
+		threads_alive--;
+		(void)pthread_cond_signal(&alive_change);
+	}
+	(void)pthread_mutex_unlock(&alive_lock);
 }
 
 static void *
 work(void *arg)
 {
 	static atomic_uint started;
+	struct worker *w = &workers[atomic_fetch_add(&started, 1)];
 
-	answer_requests(arg, &serving[atomic_fetch_add(&started, 1)]);
-	(void)pthread_mutex_lock(&alive_lock); /* of the default kind: it */
-	threads_alive--; /* cannot fail */
-	(void)pthread_cond_signal(&alive_change);
-	(void)pthread_mutex_unlock(&alive_lock);
+	set_alive(w, 1);
+	answer_requests(arg, w);
+	set_alive(w, 0);
 	return NULL;
 }
 
@@ -265,10 +287,10 @@ start_threads(struct gate *g, uint32_t threads)
 	    pthread_attr_setstacksize(&attr, STACK_BYTES) != 0 ||
 	    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0)
 		log_fatalx("cannot prepare threads");
-	if ((serving = calloc(threads, sizeof(*serving))) == NULL)
+	if ((workers = calloc(threads, sizeof(*workers))) == NULL)
 		log_fatal("cannot prepare threads");
 	for (uint32_t i = 0; i < threads; i++)
-		serving[i] = -1;
+		workers[i].fd = -1;
 	threads_alive = threads;
 	for (uint32_t i = 0; i < threads; i++)
 		if ((errno = pthread_create(&thread, &attr, work, g)) != 0)
@@ -276,19 +298,41 @@ start_threads(struct gate *g, uint32_t threads)
 	(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
 }
 
+/*
+ * Threads that wait to accept shall see that it ends. On a socket of our own
+ * they find that it listens no more. One that is shared has to stay as it is,
+ * for the others and for who comes next: there each is woken by a signal,
+ * and again, should it have been about to wait only.
+ */
+static void
+wake_idle(uint32_t threads)
+{
+	if (!shared_socket)
+		return;
+	for (uint32_t i = 0; i < threads; i++)
+		if (workers[i].alive && workers[i].fd == -1)
+			(void)pthread_kill(workers[i].thread, SIGUSR2);
+}
+
 /* With the lock held; 0 once all threads have ended. */
 static int
-wait_for_threads(time_t seconds)
+wait_for_threads(uint32_t threads, int64_t seconds)
 {
-	struct timespec until;
+	int64_t until = limits_now() + seconds * 1000;
+	struct timespec pause;
 
-	if (clock_gettime(CLOCK_REALTIME, &until) == -1)
-		return -1;
-	until.tv_sec += seconds;
-	while (threads_alive > 0)
-		if (pthread_cond_timedwait(
-			&alive_change, &alive_lock, &until) != 0)
+	while (threads_alive > 0) {
+		if (limits_now() >= until ||
+		    clock_gettime(CLOCK_REALTIME, &pause) == -1)
 			return -1;
+		wake_idle(threads);
+		pause.tv_nsec += WAKE_MS * 1000000;
+		pause.tv_sec += pause.tv_nsec / 1000000000;
+		pause.tv_nsec %= 1000000000;
+		/* Either way it is time to look again. */
+		(void)pthread_cond_timedwait(
+		    &alive_change, &alive_lock, &pause);
+	}
 	return 0;
 }
 
@@ -302,27 +346,34 @@ wait_for_end(const sigset_t *signals, uint32_t threads)
 		continue;
 	atomic_store(&ending, 1);
 	FCGX_ShutdownPending();
-	/* Threads that wait to accept wake up and find no socket. */
-	if (shutdown(STDIN_FILENO, SHUT_RDWR) == -1)
+	if (!shared_socket && shutdown(STDIN_FILENO, SHUT_RDWR) == -1)
 		log_warn("cannot stop listening");
 	(void)pthread_mutex_lock(&alive_lock);
-	if (wait_for_threads(DRAIN_SECONDS) == -1) {
+	if (wait_for_threads(threads, DRAIN_SECONDS) == -1) {
 		log_info("requests under way are broken off");
 		/*
 		 * As if their clients had left, but for the way back: it takes
 		 * an error event. What was used is written down.
 		 */
 		for (uint32_t i = 0; i < threads; i++)
-			if (serving[i] != -1)
-				(void)shutdown(serving[i], SHUT_RD);
-		(void)wait_for_threads(FAREWELL_SECONDS);
+			if (workers[i].fd != -1)
+				(void)shutdown(workers[i].fd, SHUT_RD);
+		(void)wait_for_threads(threads, FAREWELL_SECONDS);
 	}
 	(void)pthread_mutex_unlock(&alive_lock);
+}
+
+/* Nothing but that accept(2) is interrupted. */
+static void
+on_wake(int number)
+{
+	(void)number;
 }
 
 int
 main(int argc, char *argv[])
 {
+	static const struct sigaction wake = { .sa_handler = on_wake };
 	static struct gate gate;
 	sigset_t signals;
 	uint32_t threads;
@@ -336,6 +387,7 @@ main(int argc, char *argv[])
 	    sigaddset(&signals, SIGINT) == -1 ||
 	    sigaddset(&signals, SIGUSR1) == -1 ||
 	    pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0 ||
+	    sigaction(SIGUSR2, &wake, NULL) == -1 ||
 	    signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		log_fatal("cannot set signals up");
 	start_threads(&gate, threads);
