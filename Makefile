@@ -135,7 +135,7 @@ texts:
 	    --package-name=pmproxy --omit-header -o $(BUILD)/pmproxy.pot \
 	    cgi-admin/*.c
 	for po in $(ADMIN_PO); do \
-	    msgmerge -q --no-fuzzy-matching --update --backup=none \
+	    msgmerge -q --no-wrap --no-fuzzy-matching --update --backup=none \
 	    --sort-output $$po $(BUILD)/pmproxy.pot; done
 
 $(BUILD)/tests/standin: $(STANDIN_OBJ) $(LIB)

@@ -2,11 +2,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "key_erase.h"
 #include "key_form.h"
 #include "key_show.h"
 #include "lib/text.h"
 
 #define HOUR 3600
+#define FAMILY_MAX ((size_t)1 << 17)
 
 static const struct {
 	const char *value, *text;
@@ -70,17 +72,41 @@ put_budget(
 	    admin_number(budget, spend->requests), _("requests"));
 }
 
+/* What cannot be read is logged, and shown as nothing used. */
+static struct key_spend
+read_spend(struct admin *a, const char *id)
+{
+	struct key_spends spends;
+	struct key_spend spend;
+
+	(void)key_spends_read(&spends, a, id);
+	spend = key_spends_of(&spends, id);
+	key_spends_free(&spends);
+	return spend;
+}
+
+/* A family shares one budget: what the others used counts in it. */
+static void
+put_family(struct admin *a, const struct key *key, struct key_spend spend)
+{
+	struct buf ids = BUF(FAMILY_MAX);
+	size_t at = strlen(key->id) + 1;
+
+	if (keys_family_load(a->state_dir, key, &ids) == 0 && at < ids.len) {
+		for (; at < ids.len; at += strlen(ids.data + at) + 1)
+			key_spend_add(&spend, read_spend(a, ids.data + at));
+		put_fact(a, _("With the keys of its rotations"));
+		put_budget(a, key, &spend);
+	}
+	buf_free(&ids);
+}
+
 static void
 put_facts(struct admin *a, const struct key *key)
 {
 	char text[ADMIN_VALUE_SIZE];
-	struct key_spends spends;
-	struct key_spend spend;
+	struct key_spend spend = read_spend(a, key->id);
 
-	/* What cannot be read is logged, and shown as nothing used. */
-	(void)key_spends_read(&spends, a, key->id);
-	spend = key_spends_of(&spends, key->id);
-	key_spends_free(&spends);
 	html(&a->out, "<dl class=\"facts\">\n");
 	put_fact(a, _("State"));
 	key_show_state(a, key);
@@ -99,6 +125,7 @@ put_facts(struct admin *a, const struct key *key)
 	}
 	put_fact(a, _("This month"));
 	put_budget(a, key, &spend);
+	put_family(a, key, spend);
 	put_fact(a, _("Last used"));
 	key_show_last(a, spend.last);
 	html(&a->out, " - <a href=\"/admin/usage?key=%s\">%s</a></dd>\n</dl>\n",
@@ -377,17 +404,6 @@ rotate(struct admin *a)
 	}
 }
 
-/* The key first, so that nothing more is written under its name. */
-static int
-erase_key(struct admin *a, const char *id)
-{
-	return keys_erase(a->state_dir, id) == KEYS_OK &&
-		usage_erase(a->state_dir, id) != -1 &&
-		audit_forget(a->state_dir, id) == 0
-	    ? 0
-	    : -1;
-}
-
 static void
 delete_key(struct admin *a)
 {
@@ -403,7 +419,7 @@ delete_key(struct admin *a)
 		    _("Tick the box that says you are sure."));
 		return;
 	}
-	if (erase ? erase_key(a, key.id) == -1
+	if (erase ? key_erase(a, &key) == -1
 		  : keys_delete(a->state_dir, key.id) != KEYS_OK) {
 		admin_fail_store(a);
 		return;

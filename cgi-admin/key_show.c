@@ -210,6 +210,14 @@ key_spends_of(const struct key_spends *s, const char *id)
 }
 
 void
+key_spend_add(struct key_spend *to, struct key_spend more)
+{
+	to->cost = plus(to->cost, more.cost);
+	to->tokens = plus(to->tokens, more.tokens);
+	to->requests = plus(to->requests, more.requests);
+}
+
+void
 key_spends_free(struct key_spends *s)
 {
 	free(s->rows);

@@ -35,6 +35,8 @@ int key_spends_read(struct key_spends *, const struct admin *, const char *id);
 /* All 0 for a key that used nothing. */
 struct key_spend key_spends_of(const struct key_spends *, const char *id);
 void key_spends_free(struct key_spends *);
+/* The sum of two; the last use is left as it is. */
+void key_spend_add(struct key_spend *, struct key_spend);
 
 /* "2026-11-22", or that it was longer ago. */
 void key_show_last(struct admin *, int64_t last);

@@ -25,6 +25,8 @@ static const struct {
 	{ CONFIG_FAILED_AUTH_WINDOW, N_("Window for wrong keys"), NULL },
 	{ CONFIG_BUDGET_WARNING, N_("Warn from this share of a budget"),
 	    N_("in percent") },
+	{ CONFIG_USAGE_RETENTION, N_("Usage is kept for"),
+	    N_("at least 32d; what is older is removed within a day") },
 	{ CONFIG_CONNECT_TIMEOUT, N_("Time to reach the upstream"), NULL },
 	{ CONFIG_FIRST_BYTE_TIMEOUT, N_("Time until its answer begins"), NULL },
 	{ CONFIG_IDLE_TIMEOUT, N_("Silence in an answer at most"), NULL },
@@ -54,7 +56,7 @@ static void
 put_setting(struct admin *a, enum config_name name,
     const struct settings_values *v, const struct settings_form *form)
 {
-	char number[24], hint[256];
+	char number[CONFIG_NUMBER_SIZE], hint[256];
 	size_t i = find_known(name);
 	struct html_field f = { .name = config_label(name),
 		.label = i < N_KNOWN ? _(known[i].text) : config_meaning(name),
@@ -64,8 +66,7 @@ put_setting(struct admin *a, enum config_name name,
 		.size = 12,
 		.maxlength = 20 };
 
-	(void)snprintf(
-	    number, sizeof(number), "%lld", (long long)v->number[name]);
+	config_number_text(number, name, v->number[name]);
 	(void)snprintf(hint, sizeof(hint), "%s%s%s%s",
 	    i < N_KNOWN && known[i].hint != NULL ? _(known[i].hint) : "",
 	    i < N_KNOWN && known[i].hint != NULL ? "; " : "",
@@ -148,6 +149,7 @@ show(struct admin *a)
 static void
 check(struct admin *a, struct settings_form *form)
 {
+	char least[CONFIG_NUMBER_SIZE], most[CONFIG_NUMBER_SIZE];
 	int64_t n, min, max;
 
 	for (enum config_name name = 0; name < CONFIG__MAX; name++) {
@@ -158,8 +160,9 @@ check(struct admin *a, struct settings_form *form)
 			continue;
 		(void)config_is_number(name, &min, &max);
 		(void)snprintf(form->texts[name], sizeof(form->texts[name]),
-		    _("Not from %lld to %lld."), (long long)min,
-		    (long long)max);
+		    _("Not from %s to %s."),
+		    config_number_text(least, name, min),
+		    config_number_text(most, name, max));
 		form->errors[name] = form->texts[name];
 		form->n_errors++;
 	}

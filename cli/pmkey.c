@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/erase.h"
 #include "cli/key_help.h"
 #include "cli/key_import.h"
 #include "cli/key_options.h"
@@ -21,7 +22,6 @@
 #include "lib/secret.h"
 #include "lib/session.h"
 #include "lib/text.h"
-#include "lib/usage.h"
 
 /* Options beside those of key_options.h. */
 enum {
@@ -311,13 +311,15 @@ confirmed(const struct request *r, const struct key *key)
  * used, and last who did what to it. May be repeated when it failed.
  */
 static enum command_exit
-erase_key(const struct request *r, const char *id)
+erase_key(const struct request *r, const struct key *key)
 {
-	return keys_erase(r->state_dir, id) == KEYS_OK &&
-		usage_erase(r->state_dir, id) != -1 &&
-		audit_forget(r->state_dir, id) == 0
-	    ? COMMAND_DONE
-	    : COMMAND_FAILED;
+	int bad;
+
+	if (keys_erase(r->state_dir, key->id) != KEYS_OK)
+		return COMMAND_FAILED;
+	bad = erase_use(r->config, key, 1) == -1;
+	bad |= audit_forget(r->state_dir, key->id) == -1;
+	return bad ? COMMAND_FAILED : COMMAND_DONE;
 }
 
 static enum command_exit
@@ -336,7 +338,7 @@ delete_key(char **operands, void *arg)
 	if (!confirmed(r, &key))
 		return COMMAND_FAILED;
 	if (r->erase)
-		return erase_key(r, id);
+		return erase_key(r, &key);
 	result = keys_delete(r->state_dir, id);
 	return result == KEYS_OK ? COMMAND_DONE : failed(result, id);
 }

@@ -1,5 +1,4 @@
 /* pmsettings: shows and changes the settings of a running gate. */
-#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,17 +104,16 @@ print_table(const struct request *r, const struct settings_values *values)
 	static const char *const heads[] = { "NAME", ">VALUE", ">DEFAULT",
 		"FROM", "MEANING" };
 	struct table t = TABLE(heads);
-	char number[32];
+	char number[CONFIG_NUMBER_SIZE];
 
 	for (enum config_name name = 0; name < CONFIG__MAX; name++) {
 		if (!config_is_live(name))
 			continue;
 		table_add(&t, config_label(name));
-		snprintf(
-		    number, sizeof(number), "%" PRId64, values->number[name]);
-		table_add(&t, number);
-		snprintf(number, sizeof(number), "%" PRId64, default_of(name));
-		table_add(&t, number);
+		table_add(
+		    &t, config_number_text(number, name, values->number[name]));
+		table_add(
+		    &t, config_number_text(number, name, default_of(name)));
 		table_add(&t, source_of(r, values, name));
 		table_add(&t, config_meaning(name));
 	}
@@ -208,14 +206,16 @@ set(char **operands, void *arg)
 {
 	const struct request *r = arg;
 	enum config_name name = find_live(operands[0]);
+	char least[CONFIG_NUMBER_SIZE], most[CONFIG_NUMBER_SIZE];
 	int64_t number, min, max;
 
 	if (name == CONFIG__MAX)
 		return COMMAND_WRONG_USE;
 	if (config_parse(name, operands[1], &number) == -1) {
 		(void)config_is_number(name, &min, &max);
-		log_warnx("%s: not from %" PRId64 " to %" PRId64, operands[0],
-		    min, max);
+		log_warnx("%s: not from %s to %s", operands[0],
+		    config_number_text(least, name, min),
+		    config_number_text(most, name, max));
 		return COMMAND_WRONG_USE;
 	}
 	return settings_set(r->state_dir, name, operands[1]) == 0

@@ -5,9 +5,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/erase.h"
 #include "cli/usage_report.h"
 #include "lib/config.h"
 #include "lib/log.h"
+#include "lib/settings.h"
 #include "lib/text.h"
 
 /* Exit codes. */
@@ -61,11 +63,13 @@ static const char export_help[] =
     "  --key ID          this key only\n";
 
 static const char prune_help[] =
-    "usage: pmusage prune --older-than SPAN\n"
+    "usage: pmusage prune [--older-than SPAN]\n"
     "\n"
     "Removes journals and rolled-up hours that ended longer ago, for good.\n"
     "\n"
-    "  --older-than SPAN   400d, 60w; at least 32d\n";
+    "  --older-than SPAN   400d, 60w; at least 32d (default: the setting\n"
+    "                      USAGE_RETENTION, which is 400d where nobody set\n"
+    "                      it)\n";
 
 static const char erase_help[] =
     "usage: pmusage erase KEY\n"
@@ -122,12 +126,31 @@ rollup(const char *state_dir, const struct usage_request *request)
 	return 0;
 }
 
+/* What cannot be read removes nothing. */
+static int
+read_retention(
+    const struct config *config, const char *state_dir, int64_t *span)
+{
+	struct settings *settings = settings_open(state_dir, config);
+	struct settings_values live;
+	int bad = settings == NULL || settings_read(settings, &live) == -1;
+
+	settings_close(settings);
+	if (bad)
+		return -1;
+	*span = live.number[CONFIG_USAGE_RETENTION];
+	return 0;
+}
+
 static int
 prune(const char *state_dir, const struct usage_request *request)
 {
-	int64_t hours =
-	    usage_prune(state_dir, request->now - request->older_than);
+	int64_t span = request->older_than, hours;
 
+	if (span == 0 &&
+	    read_retention(request->config, state_dir, &span) == -1)
+		return -1;
+	hours = usage_prune(state_dir, request->now - span);
 	if (hours == -1)
 		return -1;
 	printf("hours removed: %" PRId64 "\n", hours);
@@ -137,9 +160,16 @@ prune(const char *state_dir, const struct usage_request *request)
 static int
 erase(const char *state_dir, const struct usage_request *request)
 {
-	int64_t n = usage_erase(state_dir, request->key_id);
+	struct key key;
+	int64_t n;
 
-	if (n == -1)
+	/* It may be gone, or one of API_KEYS; the others count anew. */
+	if (strlen(request->key_id) >= sizeof(key.id) ||
+	    keys_load(state_dir, request->key_id, &key) != KEYS_OK) {
+		key = (struct key){ .created = 0 };
+		(void)snprintf(key.id, sizeof(key.id), "%s", request->key_id);
+	}
+	if ((n = erase_use(request->config, &key, 0)) == -1)
 		return -1;
 	printf("lines and rows removed: %" PRId64 "\n", n);
 	return 0;
@@ -294,20 +324,19 @@ read_options(const struct command *command, int argc, char **argv,
 		request->key_id = argv[optind++];
 	if (optind < argc)
 		return wrong_use(command, "not expected:", argv[optind]);
-	if (command->run == prune && request->older_than == 0)
-		return wrong_use(command, "missing:", "--older-than");
 	return command->run == export_usage ? check_export(command, request)
 					    : DONE;
 }
 
 static int
-run_command(const struct command *command, const struct usage_request *request)
+run_command(const struct command *command, struct usage_request *request)
 {
 	struct config *config = config_load();
 	int done;
 
 	if (config == NULL)
 		return FAILED;
+	request->config = config;
 	done = command->run(config_text(config, CONFIG_STATE_DIR), request);
 	config_free(config);
 	return done == 0 ? DONE : FAILED;

@@ -10,6 +10,8 @@
 
 #include "cli/usage_view.h"
 
+struct config;
+
 /* What the options of any command ask for. */
 struct usage_request {
 	struct usage_view view;
@@ -25,6 +27,7 @@ struct usage_request {
 	int ranged; /* a part of all was asked for */
 	int64_t older_than; /* seconds */
 	int64_t now;
+	const struct config *config; /* of the command that runs */
 };
 
 /* All rows at once, and their sum: a table or a JSON object. */

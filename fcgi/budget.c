@@ -100,6 +100,26 @@ count_one(const struct usage_total *t, void *arg)
 	return 0;
 }
 
+/* Enough for the ids of any family, and its own. */
+#define FAMILY_MAX ((size_t)1 << 17)
+
+/* Month's use of the keys that share the budget, without its own if asked. */
+static int
+each_of_family(struct call *c, int64_t month, int others,
+    int (*fn)(const struct usage_total *, void *), void *arg)
+{
+	const char *state_dir = config_text(c->gate->config, CONFIG_STATE_DIR);
+	struct buf ids = BUF(FAMILY_MAX);
+	int bad = keys_family(c->gate->keys, &c->key, &ids);
+	size_t at = others && !bad ? strlen(ids.data) + 1 : 0;
+
+	for (; at < ids.len && !bad; at += strlen(ids.data + at) + 1)
+		bad = usage_each(state_dir, month, budget_next_month(month),
+		    ids.data + at, fn, arg);
+	buf_free(&ids);
+	return bad ? -1 : 0;
+}
+
 /* 1 when the tally is in place, 0 to try again, -1 when nothing can be read. */
 static int
 count(struct call *c)
@@ -108,14 +128,25 @@ count(struct call *c)
 	const struct limits_budget *b = &c->budget;
 	struct count sum = { .prices = g->prices };
 
-	if (usage_each(config_text(g->config, CONFIG_STATE_DIR), b->month,
-		budget_next_month(b->month), c->key.id, count_one, &sum) != 0)
+	if (each_of_family(c, b->month, 0, count_one, &sum) == -1)
 		return -1;
 	/* The prices changed on the way: it would be a bit of both. */
 	if (prices_basis(g->prices) != b->basis)
 		return 0;
 	return limits_budget_load(
 		   g->limits, c->key_hash, b, sum.eur, sum.tokens) == 0;
+}
+
+int
+budget_add_others(struct call *c, int64_t *eur, int64_t *tokens)
+{
+	struct count sum = { c->gate->prices, *eur, *tokens };
+
+	if (each_of_family(c, budget_month(c->now), 1, count_one, &sum) == -1)
+		return -1;
+	*eur = sum.eur;
+	*tokens = sum.tokens;
+	return 0;
 }
 
 static enum limits_result

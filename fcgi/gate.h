@@ -62,7 +62,7 @@ struct call {
 	int64_t began_ms; /* limits_now() when it came */
 	struct settings_values live;
 	struct key key;
-	uint64_t key_hash;
+	uint64_t key_hash; /* key_who: the same for all of its family */
 	struct buf body;
 	int64_t body_reserved;
 	int in_flight; /* counted as such */
@@ -115,6 +115,11 @@ void admit_release(struct call *);
 enum openai_error
 budget_expect(struct call *, int64_t prompt, int64_t completion);
 enum limits_result budget_take(struct call *);
+/*
+ * Adds what the keys that it replaced, or that replace it, used this month; 0
+ * or -1. All of them share one budget.
+ */
+int budget_add_others(struct call *, int64_t *eur, int64_t *tokens);
 /* 1 when so much of a budget is gone that its holder is to be told. */
 int budget_warns(const struct call *, int64_t budget, int64_t left);
 /* Unix seconds of the start of that month (UTC), or of the next. */

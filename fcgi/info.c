@@ -133,7 +133,8 @@ info_key(struct call *c)
 	struct json_object *usage = info_month(c, &month);
 	const struct key *k = &c->key;
 
-	if (usage == NULL || admit_look(c) != OPENAI_OK) {
+	if (usage == NULL || admit_look(c) != OPENAI_OK ||
+	    info_budget(&top, c, &month) == -1) {
 		json_object_put(top);
 		json_object_put(usage);
 		return OPENAI_STORE;
@@ -143,7 +144,6 @@ info_key(struct call *c)
 	info_add_time(&top, "created", k->created);
 	info_add_time(&top, "expires", k->expires);
 	info_add(&top, "limits", info_limits(c));
-	info_budget(&top, c, &month);
 	info_add(
 	    &top, "prompt_cache", json_object_new_boolean(k->prompt_cache));
 	info_add(&top, "usage", usage);

@@ -22,8 +22,11 @@ struct json_object *info_limits(const struct call *);
 /* The key's use this month and its sum; NULL when it cannot be read. */
 struct json_object *info_month(struct call *, struct usage_total *sum);
 
-/* Adds what the key's budget is, and what a month's use leaves of it. */
-void info_budget(struct json_object **, const struct call *,
-    const struct usage_total *month);
+/*
+ * Adds what the key's budget is, and what a month's use leaves of it; 0, or -1
+ * when the use of those it shares the budget with cannot be read.
+ */
+int info_budget(
+    struct json_object **, struct call *, const struct usage_total *month);
 
 #endif

@@ -81,7 +81,7 @@ what_is_left(int64_t budget, int64_t used)
 
 /* null without a budget; amounts of EUR are text, which is exact. */
 static struct json_object *
-budget_of_key(const struct call *c, const struct usage_total *month)
+budget_of_key(const struct call *c, int64_t spent, int64_t tokens)
 {
 	struct json_object *o = json_object_new_object();
 	const struct key *k = &c->key;
@@ -90,26 +90,32 @@ budget_of_key(const struct call *c, const struct usage_total *month)
 	if (k->budget_eur > 0) {
 		info_add_text(&o, "eur", text_eur(eur, k->budget_eur));
 		info_add_text(&o, "remaining_eur",
-		    text_eur(eur, what_is_left(k->budget_eur, month->cost)));
+		    text_eur(eur, what_is_left(k->budget_eur, spent)));
 	}
 	if (k->budget_tokens > 0) {
 		info_add_number(&o, "tokens", k->budget_tokens);
 		info_add_number(&o, "remaining_tokens",
-		    what_is_left(k->budget_tokens, month->total));
+		    what_is_left(k->budget_tokens, tokens));
 	}
 	info_add_number(
 	    &o, "warning_percent", c->live.number[CONFIG_BUDGET_WARNING]);
 	return o;
 }
 
-void
-info_budget(struct json_object **to, const struct call *c,
-    const struct usage_total *month)
+int
+info_budget(
+    struct json_object **to, struct call *c, const struct usage_total *month)
 {
-	info_add(to, "budget",
-	    c->key.budget_eur > 0 || c->key.budget_tokens > 0
-		? budget_of_key(c, month)
-		: NULL);
+	int64_t spent = month->cost, tokens = month->total;
+	struct json_object *budget = NULL;
+
+	if (c->key.budget_eur > 0 || c->key.budget_tokens > 0) {
+		if (budget_add_others(c, &spent, &tokens) == -1)
+			return -1;
+		budget = budget_of_key(c, spent, tokens);
+	}
+	info_add(to, "budget", budget);
+	return 0;
 }
 
 /* NULL when the usage cannot be read; its sum then is of no use. */
@@ -208,8 +214,10 @@ answer_use(struct call *c, int64_t from, int64_t to)
 	info_add(&top, "period", period);
 	info_add(&top, "usage", usage);
 	info_add(&top, "limits", info_limits(c));
-	info_budget(&top, c, &month.sum);
-	return answer_json(c, 200, top);
+	if (info_budget(&top, c, &month.sum) == 0)
+		return answer_json(c, 200, top);
+	json_object_put(top);
+	return OPENAI_STORE;
 }
 
 enum openai_error

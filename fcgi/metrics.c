@@ -92,6 +92,18 @@ metrics_end(struct call *c)
 	    (enum metrics_counter)(METRICS_REQUESTS_1XX + class - 1), 1);
 }
 
+/* One that was erased meanwhile is not to stay. */
+static void
+count_key(struct call *c, const struct usage_record *r)
+{
+	struct metrics *m = c->gate->metrics;
+
+	metrics_add_key(m, r->key_id, 1, r->total);
+	if (strcmp(r->key_id, c->key.id) == 0 &&
+	    keys_has(c->gate->keys, r->key_id) == 0)
+		metrics_forget_key(m, r->key_id);
+}
+
 void
 metrics_use(struct call *c, const struct usage_record *r)
 {
@@ -103,5 +115,5 @@ metrics_use(struct call *c, const struct usage_record *r)
 	metrics_observe(m, METRICS_DURATION, r->duration_ms);
 	metrics_observe(m, METRICS_FIRST_BYTE, r->first_byte_ms);
 	if (config_number(c->gate->config, CONFIG_METRICS_BY_KEY))
-		metrics_add_key(m, r->key_id, 1, r->total);
+		count_key(c, r);
 }

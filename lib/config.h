@@ -35,6 +35,7 @@ enum config_name {
 	CONFIG_FAILED_AUTH_LIMIT,
 	CONFIG_FAILED_AUTH_WINDOW,
 	CONFIG_BUDGET_WARNING,
+	CONFIG_USAGE_RETENTION,
 	CONFIG_MAX_BODY_BYTES,
 	CONFIG_MAX_BODY_MEMORY,
 	CONFIG_MAX_IN_FLIGHT,
@@ -85,6 +86,11 @@ int config_is_secret(enum config_name);
 
 /* 1 when it is a number (then its bounds), 0 when text. */
 int config_is_number(enum config_name, int64_t *min, int64_t *max);
+
+/* A number of that setting as a person would write it: "400d". Returns dst. */
+#define CONFIG_NUMBER_SIZE 24
+char *config_number_text(
+    char dst[CONFIG_NUMBER_SIZE], enum config_name, int64_t number);
 
 /* Parses and bounds-checks a value for a numeric setting; 0 or -1. */
 int config_parse(enum config_name, const char *value, int64_t *out);

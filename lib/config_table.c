@@ -1,4 +1,6 @@
 /* The table of settings, and what can be said of one without its value. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -82,6 +84,10 @@ static const struct row table[CONFIG__MAX] = {
 	    1, DAY, "length of that window" },
 	[CONFIG_BUDGET_WARNING] = { "BUDGET_WARNING", NUMBER, LIVE, "80", 1,
 	    100, "percent of a key's budget from which its holder is told" },
+	/* The month that budgets are counted by is always kept. */
+	[CONFIG_USAGE_RETENTION] = { "USAGE_RETENTION", SPAN, LIVE, "400d",
+	    32 * DAY, INT64_C(36500) * DAY,
+	    "how long usage is kept; pmusage prune removes what is older" },
 	[CONFIG_MAX_BODY_BYTES] = { "MAX_BODY_BYTES", NUMBER, PLAIN, "67108864",
 	    1024, 1024 * MIB, "largest request body" },
 	[CONFIG_MAX_BODY_MEMORY] = { "MAX_BODY_MEMORY", NUMBER, PLAIN,
@@ -161,6 +167,16 @@ config_wanted(enum config_name name)
 		"a span of time (in seconds)", "a switch (on or off)" };
 
 	return wanted[table[name].kind];
+}
+
+char *
+config_number_text(
+    char dst[CONFIG_NUMBER_SIZE], enum config_name name, int64_t number)
+{
+	if (table[name].kind == SPAN)
+		return text_span(dst, number);
+	(void)snprintf(dst, CONFIG_NUMBER_SIZE, "%" PRId64, number);
+	return dst;
 }
 
 static int

@@ -35,7 +35,7 @@ static const char no_record[] =
     "\"00000000000000000000000000000000"
     "00000000000000000000000000000000\","
     "\"label\":\"nobody\",\"last4\":\"0000\",\"models\":\"\","
-    "\"successor\":\"\",\"created\":0,\"expires\":0,\"rate_limit\":0,"
+    "\"successor\":\"\",\"family\":\"\",\"created\":0,\"expires\":0,\"rate_limit\":0,"
     "\"tokens_per_minute\":0,\"parallel\":0,\"budget_eur\":0,"
     "\"budget_tokens\":0,\"disabled\":true,"
     "\"prompt_cache\":false}";
@@ -338,4 +338,18 @@ keys_has(struct keys *k, const char *id)
 		abort();
 	buf_free(&text);
 	return found;
+}
+
+int
+keys_family(struct keys *k, const struct key *key, struct buf *ids)
+{
+	int result;
+
+	if (pthread_mutex_lock(&k->lock) != 0)
+		abort();
+	if ((result = refresh(k)) == 0)
+		result = keys_family_read(k->store.db, key, ids);
+	if (pthread_mutex_unlock(&k->lock) != 0)
+		abort();
+	return result;
 }

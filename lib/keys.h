@@ -15,6 +15,7 @@
 #define KEYS_LABEL_SIZE 256 /* bytes of UTF-8 and the NUL */
 #define KEYS_MODELS_SIZE 1024
 #define KEYS_SECRET_SIZE 64 /* "pm_" + 43 characters + NUL, and some room */
+#define KEYS_FAMILY_SIZE 17
 #define KEYS_TOKEN_MAX 512 /* a longer bearer token is malformed */
 
 struct key {
@@ -23,6 +24,7 @@ struct key {
 	char last4[5]; /* last four characters of the key */
 	char models[KEYS_MODELS_SIZE]; /* comma-separated; "" allows all */
 	char successor[KEYS_ID_SIZE]; /* the key that replaces it, or "" */
+	char family[KEYS_FAMILY_SIZE]; /* "" until it is rotated; see key_who */
 	int64_t created; /* Unix seconds */
 	int64_t expires; /* Unix seconds; 0: never */
 	int disabled;
@@ -73,6 +75,23 @@ int keys_has(struct keys *, const char *id);
 
 /* 1 when the key may use that model. */
 int key_allows(const struct key *, const char *model);
+
+/*
+ * Who a key counts as where limits and budgets are counted: a number that only
+ * this installation can make, the same for a key and all its successors, so
+ * that a rotation doubles nothing.
+ */
+uint64_t key_who(const struct key *, const unsigned char secret[32]);
+
+/*
+ * Whose use counts in that key's budget: appends the ids, each with its NUL,
+ * its own first, deleted ones as well. 0, or -1 when the store cannot be read.
+ */
+struct buf;
+int keys_family(struct keys *, const struct key *, struct buf *ids);
+/* The same for a program that opens the store for a moment. */
+int
+keys_family_load(const char *state_dir, const struct key *, struct buf *ids);
 
 /* What is wrong with a key's settings, in a few words; NULL when nothing. */
 const char *key_problem(const struct key *);
@@ -139,7 +158,8 @@ enum keys_result keys_change_all(
 
 /*
  * A successor with the same settings, in one commit: the old key expires
- * 'grace_s' seconds from now (or earlier if it did already) and names it. If
+ * 'grace_s' seconds from now (or earlier if it did already) and names it. Both
+ * are one family from then on, which shares limits and budget. If
  * the old key was to expire, the successor lives as long from now on as the
  * old one was meant to. KEYS_DISABLED for a disabled key.
  */
@@ -150,7 +170,7 @@ enum keys_result keys_delete(const char *state_dir, const char *id);
 
 /*
  * The same, and leaves no trace of the id in the store, where no other key
- * names it as its successor any more. Not there is fine, so it can be repeated.
+ * names it as its successor any more, nor a family as its member. Not there is fine, so it can be repeated.
  */
 enum keys_result keys_erase(const char *state_dir, const char *id);
 

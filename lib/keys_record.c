@@ -42,6 +42,7 @@ static const struct text {
 	    sizeof(((struct key *)0)->last4) },
 	{ "models", offsetof(struct key, models), KEYS_MODELS_SIZE },
 	{ "successor", offsetof(struct key, successor), KEYS_ID_SIZE },
+	{ "family", offsetof(struct key, family), KEYS_FAMILY_SIZE },
 };
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))

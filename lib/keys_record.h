@@ -4,6 +4,10 @@
  *	k:<id>			JSON: the settings and the hash
  *	h:<SHA-256 in hex>	the id
  *
+ * and one of each family of keys that were rotated:
+ *
+ *	f:<family>		the ids, each with its NUL
+ *
  * Private to keys.
  */
 #ifndef PMPROXY_KEYS_RECORD_H
@@ -16,6 +20,10 @@
 
 #define KEYS_BY_ID "k:"
 #define KEYS_BY_HASH "h:"
+#define KEYS_FAMILY "f:"
+
+/* A thousand rotations; of older keys nothing is known any more. */
+#define KEYS_MEMBERS_MAX ((size_t)65536)
 
 /* Longer than any record with every character escaped. */
 #define KEYS_RECORD_MAX ((size_t)65536)
@@ -33,6 +41,15 @@ char *keys_path(const char *state_dir);
 char *keys_name_by_id(char dst[KEYS_NAME_SIZE], const char *id);
 char *keys_name_by_hash(
     char dst[KEYS_NAME_SIZE], const unsigned char hash[SECRET_DIGEST_LEN]);
+
+/*
+ * keys_family.c. The family a key is of, or would found; returns dst. Ids are
+ * added to it and taken from all in a store that is being edited; 0 or -1.
+ */
+char *keys_family_of(char dst[KEYS_FAMILY_SIZE], const struct key *);
+int keys_family_read(struct db *, const struct key *, struct buf *ids);
+int keys_family_add(struct db *, const char *family, const char *id);
+int keys_family_forget(struct db *, const char *id);
 
 /* 0, or -1 when it is not a record with valid settings. Logs nothing. */
 int keys_record_parse(

@@ -158,7 +158,7 @@ make_new(struct keys_record *record, int64_t now, char secret[KEYS_SECRET_SIZE])
 	    text_hex(hex, id, sizeof(id)));
 	memcpy(record->key.last4, secret + strlen(secret) - 4, 5);
 	record->key.created = now;
-	record->key.successor[0] = '\0';
+	record->key.successor[0] = record->key.family[0] = '\0';
 }
 
 enum keys_result
@@ -280,10 +280,16 @@ rotate(struct keys_edit *e, struct keys_record *old, int64_t now,
 	if (old->key.expires != 0)
 		fresh.key.expires = now + (old->key.expires - old->key.created);
 	make_new(&fresh, now, secret);
+	keys_family_of(old->key.family, &old->key);
+	memcpy(fresh.key.family, old->key.family, sizeof(fresh.key.family));
 	retire(&old->key, fresh.key.id, now + grace_s);
 	/* First the old one, whose text add_record would overwrite. */
 	if ((result = put_record(e, old, &e->val)) == KEYS_OK)
 		result = add_record(e, &fresh);
+	if (result == KEYS_OK &&
+	    (keys_family_add(e->db, old->key.family, old->key.id) == -1 ||
+		keys_family_add(e->db, old->key.family, fresh.key.id) == -1))
+		result = KEYS_ERROR;
 	*successor = fresh.key;
 	return result;
 }
@@ -391,7 +397,9 @@ erase_record(struct keys_edit *e, const char *id)
 		if (result != KEYS_OK)
 			return result;
 	}
-	return got == 0 ? KEYS_OK : KEYS_ERROR;
+	if (got != 0 || keys_family_forget(e->db, id) == -1)
+		return KEYS_ERROR;
+	return KEYS_OK;
 }
 
 enum keys_result

@@ -144,6 +144,13 @@ limits_budget_settle(struct limits *, uint64_t who, const struct limits_lease *,
 enum limits_result
 limits_budget_look(struct limits *, uint64_t who, struct limits_budget *);
 
+/*
+ * Forgets what shared memory knows of the use of 'who', when there is such
+ * memory: the month is counted anew, and with 'windows' the windows of a key
+ * begin afresh. For programs that have not opened it; root may. 0 or -1.
+ */
+int limits_forget(const char *run_dir, uint64_t who, int windows);
+
 /* Fills in the windows and takes nothing. */
 enum limits_result
 limits_peek(struct limits *, struct limits_window *, size_t n, int64_t now_ms);

@@ -52,6 +52,20 @@ claim(struct limits_header *header, uint64_t mark)
 	return oldest;
 }
 
+/* A count under way is doubted, too: it may hold what was erased. */
+void
+limits_budget_drop(struct limits_header *header, uint64_t who)
+{
+	struct limits_tally *t = find(header, limits_lease_mark(who));
+
+	if (t == NULL)
+		return;
+	doubt(t);
+	t->known = 0;
+	t->month = t->eur = t->tokens = t->used_ms = 0;
+	atomic_store(&t->who, 0);
+}
+
 void
 limits_budget_doubt(struct limits_header *header, uint64_t mark)
 {

@@ -139,16 +139,16 @@ make(int dir, struct limits_map *map)
 	return -1;
 }
 
-/* Whether 'fd' is a file of ours, this version and this boot; maps it. */
+/* Whether 'fd' is a file of that owner, this version and this boot; maps it. */
 static int
-map_if_current(int fd, struct limits_map *map)
+map_if_current(int fd, uid_t owner, struct limits_map *map)
 {
 	const struct limits_header *header;
 	char boot_id[40];
 	struct stat st;
 
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
-	    st.st_uid != geteuid() || (st.st_mode & 077) != 0 ||
+	    st.st_uid != owner || (st.st_mode & 077) != 0 ||
 	    st.st_size != (off_t)limits_table_size() ||
 	    read_boot_id(boot_id) == -1 || map_file(fd, map) == -1)
 		return 0;
@@ -175,7 +175,7 @@ open_or_make(int dir, struct limits_map *map, int replace)
 		log_warn("cannot open '%s'", LIMITS_FILE);
 		return -1;
 	}
-	if (fd != -1 && map_if_current(fd, map))
+	if (fd != -1 && map_if_current(fd, geteuid(), map))
 		return 0;
 	if (fd != -1)
 		(void)close(fd);
@@ -186,6 +186,37 @@ open_or_make(int dir, struct limits_map *map, int replace)
 	log_info(
 	    "'%s' is of another boot or version: starting afresh", LIMITS_FILE);
 	return make(dir, map);
+}
+
+/* Root asks on behalf of whose folder it is. */
+static uid_t
+owner_of(int dir)
+{
+	struct stat st;
+
+	return geteuid() == 0 && fstat(dir, &st) == 0 ? st.st_uid : geteuid();
+}
+
+int
+limits_file_find(const char *run_dir, struct limits_map *map)
+{
+	int dir = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = -1, found = 0;
+
+	if (dir != -1)
+		fd = openat(dir, LIMITS_FILE,
+		    O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd == -1 && errno != ENOENT) {
+		log_warn("cannot open '%s/%s'", run_dir, LIMITS_FILE);
+		found = -1;
+	} else if (fd != -1) {
+		found = map_if_current(fd, owner_of(dir), map);
+	}
+	if (fd != -1 && found != 1)
+		(void)close(fd);
+	if (dir != -1)
+		(void)close(dir);
+	return found;
 }
 
 int

@@ -194,6 +194,9 @@ void limits_table_seat(
 void limits_table_claim(struct limits_seat *, int64_t now_ms);
 /* Milliseconds until one of a full bucket's entries can be evicted. */
 int64_t limits_table_room(const struct limits_seat *, int64_t now_ms);
+/* Under that lock: nothing is left of 'who' in that table. */
+void
+limits_table_forget(struct limits_header *, enum limits_table, uint64_t who);
 void limits_table_repair(struct limits_header *, uint32_t lock);
 
 /*
@@ -203,6 +206,8 @@ void limits_table_repair(struct limits_header *, uint32_t lock);
 #define LIMITS_FILE "limits"
 int limits_file_open(const char *run_dir, struct limits_map *, int replace);
 void limits_file_close(struct limits_map *);
+/* Maps the one that is in use, if any, without joining it: 1, 0 or -1. */
+int limits_file_find(const char *run_dir, struct limits_map *);
 
 /*
  * limits_shm.c. limits_shm_begin keeps the map in place until limits_shm_end;
@@ -251,6 +256,8 @@ enum limits_result limits_budget_fit(struct limits_header *, uint64_t who,
     struct limits_budget *, int64_t now_ms);
 /* Without a lock: whoever bears that mark is to be counted anew. */
 void limits_budget_doubt(struct limits_header *, uint64_t mark);
+/* Under that lock: nothing is left of that month's use. */
+void limits_budget_drop(struct limits_header *, uint64_t who);
 /* After a death under that lock of leases. */
 void limits_budget_repair(struct limits_header *, uint32_t stripe);
 

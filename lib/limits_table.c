@@ -6,6 +6,8 @@
  */
 #include "limits_internal.h"
 
+#include <string.h>
+
 /*
  * Keys are made by admins, so their tables need not withstand a flood; the
  * others must and may. With the leases 34 MB, reserved when the file is made.
@@ -173,6 +175,22 @@ limits_table_room(const struct limits_seat *seat, int64_t now_ms)
 			least = wait;
 	}
 	return least;
+}
+
+void
+limits_table_forget(
+    struct limits_header *header, enum limits_table table, uint64_t who)
+{
+	struct limits_bucket *bucket =
+	    bucket_at(header, table, bucket_index(table, who));
+	uint32_t way;
+
+	for (way = 0; way < LIMITS_WAYS; way++)
+		if (bucket->who[way] == who) {
+			bucket->who[way] = 0;
+			memset(
+			    entry_at(bucket, table, way), 0, entry_size(table));
+		}
 }
 
 void

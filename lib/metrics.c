@@ -20,6 +20,7 @@
 #define MAGIC UINT64_C(0x706d6d6574720001)
 #define KEYS 1024 /* and one for all others */
 #define ID_SIZE 64
+#define NOBODY 1 /* the hash of a place whose key was erased */
 
 /* Upper bounds of the buckets; one more has none. */
 static const int64_t bounds_ms[] = { 50, 100, 250, 500, 1000, 2500, 5000, 10000,
@@ -32,7 +33,7 @@ struct histogram {
 
 /* A place belongs to a key's hash at once, and is shown once it is 'named'. */
 struct key_counts {
-	_Atomic uint64_t hash; /* 0: free */
+	_Atomic uint64_t hash; /* 0: free, NOBODY: no longer */
 	_Atomic uint32_t named;
 	char id[ID_SIZE];
 	_Atomic int64_t requests, tokens;
@@ -60,13 +61,13 @@ map(int fd)
 
 /* The file as it is, when it is one of ours; NULL. */
 static struct shared *
-map_current(int fd)
+map_current(int fd, uid_t owner)
 {
 	struct shared *shared;
 	struct stat st;
 
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
-	    st.st_size != (off_t)sizeof(*shared) || st.st_uid != geteuid() ||
+	    st.st_size != (off_t)sizeof(*shared) || st.st_uid != owner ||
 	    (shared = map(fd)) == NULL)
 		return NULL;
 	if (atomic_load(&shared->magic) == MAGIC)
@@ -84,7 +85,7 @@ static struct shared *
 map_or_make(int dir)
 {
 	int fd = openat(dir, "metrics", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	struct shared *shared = fd == -1 ? NULL : map_current(fd);
+	struct shared *shared = fd == -1 ? NULL : map_current(fd, geteuid());
 
 	if (fd != -1)
 		(void)close(fd);
@@ -162,7 +163,7 @@ metrics_observe(struct metrics *m, enum metrics_histogram which, int64_t ms)
 	add(&h->sum_ms, ms);
 }
 
-/* FNV-1a, never 0. */
+/* FNV-1a, never 0 or NOBODY. */
 static uint64_t
 hash_of(const char *id)
 {
@@ -170,7 +171,7 @@ hash_of(const char *id)
 
 	for (; *id != '\0'; id++)
 		h = (h ^ (unsigned char)*id) * UINT64_C(1099511628211);
-	return h == 0 ? 1 : h;
+	return h <= NOBODY ? NOBODY + 1 : h;
 }
 
 /*
@@ -208,6 +209,66 @@ metrics_add_key(
 		k = find_key(m->shared, key_id);
 	add(&k->requests, requests);
 	add(&k->tokens, tokens > 0 ? tokens : 0);
+}
+
+/*
+ * The place is not given to another: whoever found it before may still count
+ * there. Looked for by its name, because such a one may write that again.
+ */
+static void
+forget(struct shared *s, const char *id)
+{
+	for (size_t i = 0; i < KEYS; i++) {
+		struct key_counts *k = &s->key[i];
+
+		if (strncmp(k->id, id, ID_SIZE) != 0)
+			continue;
+		atomic_store(&k->hash, NOBODY);
+		atomic_store(&k->named, 0);
+		memset(k->id, 0, ID_SIZE);
+		atomic_store(&k->requests, 0);
+		atomic_store(&k->tokens, 0);
+	}
+}
+
+void
+metrics_forget_key(struct metrics *m, const char *key_id)
+{
+	if (*key_id != '\0')
+		forget(m->shared, key_id);
+}
+
+/* Root asks on behalf of whose folder it is. */
+static uid_t
+owner_of(int dir)
+{
+	struct stat st;
+
+	return geteuid() == 0 && fstat(dir, &st) == 0 ? st.st_uid : geteuid();
+}
+
+int
+metrics_forget(const char *run_dir, const char *key_id)
+{
+	int dir = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	struct metrics m = { NULL };
+	int bad = 0;
+
+	if (dir != -1)
+		fd = openat(dir, "metrics", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd == -1 && errno != ENOENT) {
+		log_warn("cannot open '%s/metrics'", run_dir);
+		bad = -1;
+	} else if (fd != -1 &&
+	    (m.shared = map_current(fd, owner_of(dir))) != NULL) {
+		metrics_forget_key(&m, key_id);
+		(void)munmap(m.shared, sizeof(*m.shared));
+	}
+	if (fd != -1)
+		(void)close(fd);
+	if (dir != -1)
+		(void)close(dir);
+	return bad;
 }
 
 /* How each counter is called; rows of one family stand together. */

@@ -54,6 +54,13 @@ void metrics_add_key(
     struct metrics *, const char *key_id, int64_t requests, int64_t tokens);
 
 /*
+ * Takes a key's counts and its id out: here, or in the file of 'run_dir' when
+ * there is one (0 or -1), which root may as well. The place stays empty.
+ */
+void metrics_forget_key(struct metrics *, const char *key_id);
+int metrics_forget(const char *run_dir, const char *key_id);
+
+/*
  * Appends all of it, without the end mark: the caller may have gauges of its
  * own. 'keys': the counts by key as well. 0, or -1 when the buffer is full.
  */

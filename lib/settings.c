@@ -188,6 +188,7 @@ check_live(enum config_name name)
 int
 settings_set(const char *state_dir, enum config_name name, const char *value)
 {
+	char least[CONFIG_NUMBER_SIZE], most[CONFIG_NUMBER_SIZE];
 	int64_t number, min, max;
 
 	if (check_live(name) == -1)
@@ -195,8 +196,9 @@ settings_set(const char *state_dir, enum config_name name, const char *value)
 	if (strlen(value) > VALUE_MAX ||
 	    config_parse(name, value, &number) == -1) {
 		(void)config_is_number(name, &min, &max);
-		log_warnx("%s is from %lld to %lld", config_label(name),
-		    (long long)min, (long long)max);
+		log_warnx("%s is from %s to %s", config_label(name),
+		    config_number_text(least, name, min),
+		    config_number_text(most, name, max));
 		return -1;
 	}
 	return change(state_dir, name, value);

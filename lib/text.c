@@ -64,6 +64,16 @@ text_to_span(const char *s, int64_t *seconds)
 	return 0;
 }
 
+char *
+text_span(char dst[TEXT_SPAN_SIZE], int64_t seconds)
+{
+	int days = seconds > 0 && seconds % 86400 == 0;
+
+	(void)snprintf(dst, TEXT_SPAN_SIZE, "%" PRId64 "%s",
+	    days ? seconds / 86400 : seconds, days ? "d" : "");
+	return dst;
+}
+
 /*
  * The calendar is computed here and not by gmtime_r(3) and timegm(3), which
  * read the zone files and take a lock, and whose -1 is a time as well.

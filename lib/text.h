@@ -23,6 +23,9 @@ text_n_to_i64(const char *s, size_t n, int64_t min, int64_t max, int64_t *out);
  * or w ("90d"); a bare number is seconds. *seconds is at least 1. 0 or -1.
  */
 int text_to_span(const char *s, int64_t *seconds);
+/* The same as text: "400d" for whole days, else seconds. Returns dst. */
+#define TEXT_SPAN_SIZE 24
+char *text_span(char dst[TEXT_SPAN_SIZE], int64_t seconds);
 
 /*
  * "2026-11-22T18:50:00Z" (RFC 3339, UTC); "" outside the years 0 to 9999.

@@ -575,6 +575,44 @@ describe('settings', () => {
     assert.equal(now.FAILED_AUTH_LIMIT, '0');
   });
 
+  it('say how long usage is kept, and what is too short', async () => {
+    const save = (value) =>
+      b.submit('/admin/settings', 'save', { USAGE_RETENTION: value });
+    const shown = async () => formsOf((await b.get('/admin/settings')).text)
+      .find((f) => f.fields.do === 'save').fields.USAGE_RETENTION;
+
+    assert.equal(await shown(), '400d');
+    const short = await save('31d');
+    assert.equal(short.status, 422);
+    assert.match(short.text, /Not from 32d to 36500d/);
+    assert.equal((await save('60d')).status, 303);
+    assert.equal(await shown(), '60d');
+    assert.match(gate.run('pmsettings', 'list'), /USAGE_RETENTION +60d +400d/);
+    await save('');
+    assert.equal(await shown(), '400d');
+  });
+
+  it('all have a name and a hint in every language', async () => {
+    const texts = async (language) => {
+      const { text } = await new Browser(gate, { 'accept-language': language,
+        cookie: [...b.cookies].map(([k, v]) => `${k}=${v}`).join('; ') })
+        .get('/admin/settings');
+      return Object.fromEntries([...text.matchAll(
+        /<label for="([A-Z_]+)">([^<]+)<\/label>[^]*?id="\1-hint"[^>]*>([^<]*)</g)]
+        .map(([, name, label, hint]) => [name, [label, hint.split(name)[0]]]));
+    };
+    const [en, es] = [await texts('en'), await texts('es')];
+    const live = JSON.parse(gate.run('pmsettings', 'list', '--json'));
+
+    assert.deepEqual(Object.keys(en).sort(), live.map((s) => s.name).sort());
+    for (const { name, meaning } of live) {
+      assert.notEqual(en[name][0], meaning, `${name} has no name`);
+      assert.notEqual(en[name][0], es[name][0], `${name} in es`);
+      assert.ok(en[name][1] === '' || en[name][1] !== es[name][1],
+        `the hint of ${name} in es`);
+    }
+  });
+
   it('set prices, and tell what no price is', async () => {
     const wrong = await b.submit('/admin/settings?model=gpt-oss-120b', 'price',
       { price_prompt: 'cheap' });

@@ -93,6 +93,44 @@ describe('a budget', () => {
     assert.equal(second.headers['x-pmproxy-budget-remaining-eur'], undefined);
   });
 
+  it('is one for a rotated key and its successor', async () => {
+    const old = make(gate, '--budget-tokens', '1000');
+    const left = async (key) =>
+      (await gate.request('/auth/usage', { key })).json().budget.remaining_tokens;
+    let last;
+
+    assert.equal((await ask(gate, old.key)).status, 200);
+    const young = gate.pmkey('rotate', old.key_id, '--grace', '1h');
+    assert.equal(await left(young.key), await left(old.key));
+    do last = await ask(gate, young.key); while (last.status === 200);
+    assert.equal(last.json().error.code, 'insufficient_quota');
+    assert.equal((await ask(gate, old.key)).status, 429);
+    const total = [old, young].reduce(
+      (n, k) => n + used(gate, k.key_id).total_tokens, 0);
+    assert.ok(total <= 1000 && total > 850, `${total} tokens`);
+    assert.equal(await left(old.key), 1000 - total);
+    /* Counted anew, by whichever asks first, and once one is deleted. */
+    gate.run('pmsettings', 'price', 'set', MODEL, '--prompt', '7');
+    assert.equal((await ask(gate, old.key)).status, 429);
+    gate.run('pmkey', 'delete', old.key_id, '--yes');
+    gate.run('pmsettings', 'price', 'unset', MODEL);
+    assert.equal((await ask(gate, young.key)).status, 429);
+    const third = gate.pmkey('rotate', young.key_id, '--grace', '0');
+    assert.equal((await ask(gate, third.key)).status, 429);
+    /* What is erased counts no more. */
+    gate.run('pmkey', 'delete', young.key_id, '--erase', '--yes');
+    assert.equal(await left(third.key), 1000 - used(gate, old.key_id).total_tokens);
+    assert.equal((await ask(gate, third.key)).status, 200);
+  });
+
+  it('counts anew after the use of its key was erased', async () => {
+    const { key, key_id: id } = make(gate, '--budget-tokens', '1000');
+
+    while ((await ask(gate, key)).status === 200) continue;
+    gate.run('pmusage', 'erase', id);
+    assert.equal((await ask(gate, key)).status, 200);
+  });
+
   it('follows pmkey set, up and down', async () => {
     const { key, key_id: id } = make(gate);
 

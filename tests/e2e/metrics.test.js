@@ -1,6 +1,8 @@
 'use strict';
 /* GET /metrics through the whole gate: who gets it, and that it is true. */
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
 const { eventually, startStack } = require('./lib/stack');
 
@@ -132,6 +134,17 @@ describe('metrics by key', () => {
     assert.equal(is[`pmproxy_key_requests_total{key_id="${id}"}`], 1);
     assert.equal(is[`pmproxy_key_tokens_total{key_id="${id}"}`],
       answer.json().usage.total_tokens);
+  });
+
+  it('go with the key and its use, without a restart', async () => {
+    const { key, key_id: id } = gate.pmkey('create', '--label', 'gone');
+
+    await ask(gate, { key });
+    assert.ok(fs.readFileSync(path.join(gate.runDir, 'metrics')).includes(id));
+    gate.run('pmkey', 'delete', id, '--erase', '--yes');
+    assert.ok(!(`pmproxy_key_requests_total{key_id="${id}"}` in await scrape(gate)));
+    for (const name of ['metrics', 'limits'])
+      assert.ok(!fs.readFileSync(path.join(gate.runDir, name)).includes(id));
   });
 
   it('a token that can be guessed ends the gate at its start', async () => {

@@ -363,9 +363,34 @@ test('prune removes what is old, and nothing of this month', (t) => {
   assert.deepStrictEqual(jsonl(dir).map((r) => r.total_tokens), [2, 4]);
   for (const span of ['31d', '0', 'x', ''])
     assert.strictEqual(run(dir, 'prune', '--older-than', span).status, 2);
-  assert.strictEqual(run(dir, 'prune').status, 2);
   assert.strictEqual(ok(dir, 'prune', '--older-than', '32d'), 'hours removed: 1\n');
   assert.deepStrictEqual(jsonl(dir).map((r) => r.total_tokens), [4]);
+});
+
+test('prune goes by the setting, wherever it was set', (t) => {
+  const dir = stateDir(t);
+  const set = (...args) => spawnSync(path.join(path.dirname(program), 'pmsettings'),
+    args, { env: env(dir), encoding: 'utf8' });
+  const left = () => jsonl(dir).map((r) => r.total_tokens);
+
+  write(dir, hourAgo(401 * 24), { total: 1 });
+  write(dir, hourAgo(50 * 24), { total: 2 });
+  write(dir, hourAgo(0), { total: 4 });
+  assert.strictEqual(ok(dir, 'prune'), 'hours removed: 1\n');
+  assert.deepStrictEqual(left(), [2, 4]);
+  const short = set('set', 'USAGE_RETENTION', '31d');
+  assert.match(short.stderr, /USAGE_RETENTION: not from 32d to 36500d/);
+  assert.strictEqual(short.status, 2);
+  assert.strictEqual(set('set', 'USAGE_RETENTION', '45d').status, 0);
+  assert.strictEqual(ok(dir, 'prune', '--older-than', '60d'), 'hours removed: 0\n');
+  assert.strictEqual(ok(dir, 'prune'), 'hours removed: 1\n');
+  assert.deepStrictEqual(left(), [4]);
+  // A store that cannot be read removes nothing.
+  write(dir, hourAgo(50 * 24), { total: 8 });
+  fs.writeFileSync(path.join(dir, 'settings.gdbm'), 'damaged');
+  assert.strictEqual(run(dir, 'prune').status, 1);
+  fs.rmSync(path.join(dir, 'settings.gdbm'));
+  assert.deepStrictEqual(left(), [8, 4]);
 });
 
 test('erase removes one key’s use from every file', (t) => {

@@ -782,6 +782,84 @@ START_TEST(rotation_and_expiry)
 }
 END_TEST
 
+static const unsigned char hash_key[SECRET_DIGEST_LEN] = { 1 };
+
+/* The ids of those that share a budget, with blanks between. */
+static const char *
+family_of(struct keys *k, const struct key *key)
+{
+	static char text[1024];
+	struct buf ids = BUF(4096), loaded = BUF(4096);
+	size_t n = 0;
+
+	ck_assert_int_eq(keys_family(k, key, &ids), 0);
+	ck_assert_int_eq(keys_family_load(folder, key, &loaded), 0);
+	ck_assert_uint_eq(ids.len, loaded.len);
+	ck_assert_mem_eq(ids.data, loaded.data, ids.len);
+	for (size_t at = 0; at < ids.len; at += strlen(ids.data + at) + 1)
+		n += (size_t)snprintf(
+		    text + n, sizeof(text) - n, "%s ", ids.data + at);
+	buf_free(&ids);
+	buf_free(&loaded);
+	return text;
+}
+
+START_TEST(a_rotated_key_and_its_successors_count_as_one)
+{
+	char secret[KEYS_SECRET_SIZE], text[4 * KEYS_ID_SIZE + 8];
+	struct key first = make("one", NOW, secret), second, third, fourth;
+	struct key other = make("other", NOW, secret), early = first;
+	struct keys *k = open_keys(NULL);
+	uint64_t who = key_who(&first, hash_key);
+
+	snprintf(text, sizeof(text), "%s ", first.id);
+	ck_assert_str_eq(family_of(k, &first), text);
+	ck_assert_int_eq(
+	    keys_rotate(folder, first.id, NOW, 60, &second, secret), KEYS_OK);
+	ck_assert_int_eq(
+	    keys_rotate(folder, second.id, NOW, 60, &third, secret), KEYS_OK);
+	/* A second successor is of the family as well. */
+	ck_assert_int_eq(
+	    keys_rotate(folder, first.id, NOW, 60, &fourth, secret), KEYS_OK);
+	ck_assert_int_eq(keys_load(folder, first.id, &first), KEYS_OK);
+	ck_assert_uint_eq(key_who(&first, hash_key), who);
+	ck_assert_uint_eq(key_who(&second, hash_key), who);
+	ck_assert_uint_eq(key_who(&third, hash_key), who);
+	ck_assert_uint_eq(key_who(&fourth, hash_key), who);
+	ck_assert_uint_ne(key_who(&other, hash_key), who);
+	snprintf(text, sizeof(text), "%s %s %s %s ", third.id, first.id,
+	    second.id, fourth.id);
+	ck_assert_str_eq(family_of(k, &third), text);
+	/* Nor is one forgotten by who read the key before the rotation. */
+	ck_assert_ptr_nonnull(strstr(family_of(k, &early), fourth.id));
+	keys_close(k);
+}
+END_TEST
+
+START_TEST(a_family_keeps_the_deleted_and_forgets_the_erased)
+{
+	char secret[KEYS_SECRET_SIZE], text[4 * KEYS_ID_SIZE + 8];
+	struct key first = make("one", NOW, secret), second, third;
+	struct keys *k = open_keys(NULL);
+	uint64_t who = key_who(&first, hash_key);
+
+	ck_assert_int_eq(
+	    keys_rotate(folder, first.id, NOW, 60, &second, secret), KEYS_OK);
+	ck_assert_int_eq(
+	    keys_rotate(folder, second.id, NOW, 60, &third, secret), KEYS_OK);
+	ck_assert_int_eq(keys_delete(folder, second.id), KEYS_OK);
+	ck_assert_ptr_nonnull(strstr(family_of(k, &third), second.id));
+	ck_assert_int_eq(keys_erase(folder, second.id), KEYS_OK);
+	ck_assert_ptr_null(strstr(family_of(k, &third), second.id));
+	ck_assert_int_eq(keys_erase(folder, first.id), KEYS_OK);
+	snprintf(text, sizeof(text), "%s ", third.id);
+	ck_assert_str_eq(family_of(k, &third), text);
+	ck_assert_int_eq(keys_load(folder, third.id, &third), KEYS_OK);
+	ck_assert_uint_eq(key_who(&third, hash_key), who);
+	keys_close(k);
+}
+END_TEST
+
 struct seen {
 	int n, stop_at;
 	char labels[256];
@@ -1000,6 +1078,8 @@ cases(void)
 	tcase_add_test(t, what_is_out_of_bounds_is_not_stored);
 	tcase_add_test(t, rotation_makes_a_successor_and_a_grace);
 	tcase_add_test(t, rotation_and_expiry);
+	tcase_add_test(t, a_rotated_key_and_its_successors_count_as_one);
+	tcase_add_test(t, a_family_keeps_the_deleted_and_forgets_the_erased);
 	tcase_add_test(t, keys_are_listed_oldest_first);
 	tcase_add_test(t, deleting_leaves_no_record);
 	tcase_add_test(t, imports_are_all_or_nothing);

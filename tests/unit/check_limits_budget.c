@@ -3,6 +3,7 @@
  * doubt, given back by the dead; and never overspent, whoever is killed when.
  */
 #include <check.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -358,6 +359,62 @@ START_TEST(who_was_forgotten_is_counted_again)
 }
 END_TEST
 
+/* Whether eight bytes of that value stand in the file. */
+static int
+is_in_file(uint64_t value)
+{
+	FILE *f = fopen(file, "r");
+	uint64_t word;
+	int found = 0;
+
+	ck_assert_ptr_nonnull(f);
+	while (!found && fread(&word, sizeof(word), 1, f) == 1)
+		found = word == value;
+	ck_assert_int_eq(fclose(f), 0);
+	return found;
+}
+
+START_TEST(what_is_erased_is_counted_anew)
+{
+	struct limits *limits = open_limits();
+	struct limits_budget b = budget(100, 0, 30);
+	struct limits_window w = { .table = LIMITS_KEY_TOKENS,
+		.who = WHO,
+		.limit = 100,
+		.window_ms = 60000,
+		.cost = 70 };
+	struct limits_lease lease;
+
+	atomic_store(&shared->used_eur, 60);
+	ck_assert_int_eq(left(limits, 100, 0).left_eur, 40);
+	ck_assert_int_eq(limits_take(limits, &w, 1, 0, 0, NULL, limits_now()),
+	    LIMITS_ADMITTED);
+	ck_assert(is_in_file(WHO));
+	/* The use of one of a family: the month alone is counted again. */
+	atomic_store(&shared->used_eur, 20);
+	ck_assert_int_eq(limits_forget(dir, WHO, 0), 0);
+	ck_assert_int_eq(take(limits, &b, &lease), LIMITS_UNCOUNTED);
+	/* A count that began before an erasure may hold what was erased. */
+	ck_assert_int_eq(limits_forget(dir, WHO, 0), 0);
+	ck_assert_int_eq(limits_budget_load(limits, WHO, &b, 60, 0), -1);
+	ck_assert_int_eq(left(limits, 100, 0).left_eur, 80);
+	ck_assert_int_eq(limits_take(limits, &w, 1, 0, 0, NULL, limits_now()),
+	    LIMITS_REFUSED);
+	ck_assert_int_eq(limits_forget(dir, WHO, 1), 0);
+	ck_assert(!is_in_file(WHO));
+	ck_assert(!is_in_file(limits_lease_mark(WHO)));
+	ck_assert_int_eq(limits_take(limits, &w, 1, 0, 0, NULL, limits_now()),
+	    LIMITS_ADMITTED);
+	limits_close(limits);
+	/* Where no gate ran there is nothing to forget, and nothing is made. */
+	ck_assert_int_eq(unlink(file), 0);
+	ck_assert_int_eq(limits_forget(dir, WHO, 1), 0);
+	ck_assert_int_eq(access(file, F_OK), -1);
+	ck_assert_int_eq(limits_forget("/nowhere", WHO, 1), 0);
+	ck_assert_int_eq(close(creat(file, 0600)), 0);
+}
+END_TEST
+
 START_TEST(a_new_file_keeps_what_is_reserved)
 {
 	struct limits *limits = open_limits();
@@ -606,6 +663,7 @@ main(void)
 	tcase_add_test(
 	    t, a_count_is_worth_nothing_when_use_was_written_meanwhile);
 	tcase_add_test(t, who_was_forgotten_is_counted_again);
+	tcase_add_test(t, what_is_erased_is_counted_anew);
 	tcase_add_test(t, a_new_file_keeps_what_is_reserved);
 	tcase_add_test(t, what_the_dead_reserved_comes_back);
 	tcase_add_test(t, sixty_four_at_once_spend_all_and_no_more);

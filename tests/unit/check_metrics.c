@@ -144,6 +144,45 @@ START_TEST(keys_only_when_asked_and_bounded)
 }
 END_TEST
 
+/* Whether the id stands anywhere in the file. */
+static int
+is_in_file(const char *id)
+{
+	static char bytes[1 << 20];
+	FILE *f = fopen(path_of(), "r");
+	size_t n;
+
+	ck_assert_ptr_nonnull(f);
+	n = fread(bytes, 1, sizeof(bytes), f);
+	ck_assert(feof(f));
+	ck_assert_int_eq(fclose(f), 0);
+	return memmem(bytes, n, id, strlen(id)) != NULL;
+}
+
+START_TEST(an_erased_key_leaves_nothing)
+{
+	struct metrics *m = metrics_open(dir);
+
+	metrics_add_key(m, "key_a", 1, 10);
+	metrics_add_key(m, "key_ab", 2, 20);
+	ck_assert_int_eq(metrics_forget(dir, "key_a"), 0);
+	ck_assert_ptr_null(strstr(text_of(m, 1), "\"key_a\""));
+	ck_assert(has_line(
+	    text_of(m, 1), "pmproxy_key_tokens_total{key_id=\"key_ab\"} 20"));
+	ck_assert_int_eq(metrics_forget(dir, "key_ab"), 0);
+	ck_assert(!is_in_file("key_a"));
+	/* One that goes on in use (its use alone was erased) begins at 0. */
+	metrics_add_key(m, "key_a", 1, 5);
+	ck_assert(has_line(
+	    text_of(m, 1), "pmproxy_key_tokens_total{key_id=\"key_a\"} 5"));
+	metrics_close(m);
+	ck_assert_int_eq(unlink(path_of()), 0);
+	ck_assert_int_eq(metrics_forget(dir, "key_a"), 0);
+	ck_assert_int_eq(access(path_of(), F_OK), -1);
+	ck_assert_int_eq(metrics_forget("/nowhere", "key_a"), 0);
+}
+END_TEST
+
 START_TEST(another_version_is_replaced_not_changed)
 {
 	struct metrics *old = metrics_open(dir), *m;
@@ -236,6 +275,7 @@ main(void)
 	tcase_add_test(t, counts_and_writes);
 	tcase_add_test(t, buckets_add_up);
 	tcase_add_test(t, keys_only_when_asked_and_bounded);
+	tcase_add_test(t, an_erased_key_leaves_nothing);
 	tcase_add_test(t, another_version_is_replaced_not_changed);
 	tcase_add_test(t, many_at_once_lose_nothing);
 	return suite_run("metrics", t, NULL);
