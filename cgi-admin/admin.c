@@ -74,7 +74,7 @@ set_rules(struct admin *a)
 {
 	unsigned char message[1 + HTTP_NETWORK_SIZE] = "a";
 	unsigned char digest[SECRET_DIGEST_LEN];
-	size_t n = http_client_network(&a->http, a->trust_proxy, message + 1);
+	size_t n = http_client_network(&a->http, &a->peers, message + 1);
 
 	secret_hmac(digest, a->secret, message, n + 1);
 	memcpy(&a->address, digest, sizeof(a->address));
@@ -104,11 +104,11 @@ prepare(struct admin *a, const struct admin_page *page)
 	if (environment_take() == -1)
 		return -1;
 	http_from_cgi(&a->http);
-	if ((a->config = config_load()) == NULL)
+	if ((a->config = config_load()) == NULL ||
+	    config_peers(a->config, &a->peers) == -1)
 		return -1;
 	a->state_dir = config_text(a->config, CONFIG_STATE_DIR);
-	a->trust_proxy = (int)config_number(a->config, CONFIG_TRUST_PROXY);
-	a->secure = http_is_secure(&a->http, a->trust_proxy);
+	a->secure = http_is_secure(&a->http, &a->peers);
 	if (secret_installation(a->state_dir, a->secret) == -1)
 		return -1;
 	set_rules(a);

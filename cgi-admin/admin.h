@@ -17,6 +17,7 @@
 #include "lib/form.h"
 #include "lib/html.h"
 #include "lib/http.h"
+#include "lib/peers.h"
 #include "lib/session.h"
 
 /* Texts stand in English in the source; po/ holds the other languages. */
@@ -49,7 +50,7 @@ struct admin {
 	struct config *config;
 	const char *state_dir;
 	int64_t now; /* Unix seconds */
-	int trust_proxy;
+	struct peers peers; /* proxies that are believed */
 	int secure; /* TLS, as the browser sees it */
 	const char *language;
 	unsigned char secret[SECRET_DIGEST_LEN];

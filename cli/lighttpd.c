@@ -3,6 +3,7 @@
  */
 #include "lighttpd.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -13,6 +14,7 @@
 
 #include "lib/buf.h"
 #include "lib/log.h"
+#include "lib/peers.h"
 #include "lib/text.h"
 
 /* With settings in hex: as long as the environment may be, and more. */
@@ -207,6 +209,35 @@ put_room(struct buf *out, int64_t in_flight)
 	return put_number(out, "max_connections", (files - OTHER_FILES) / 2);
 }
 
+/*
+ * Who may begin with a PROXY header; empty unless they are to. The list was
+ * checked when the configuration was read.
+ */
+static int
+put_forwarders(struct buf *out, const struct config *config)
+{
+	struct peers peers;
+	char address[INET6_ADDRSTRLEN];
+	int bad = config_peers(config, &peers) == -1 ||
+	    put_switch(out, "proxy_protocol",
+		config_number(config, CONFIG_PROXY_PROTOCOL) != 0) == -1 ||
+	    buf_puts(out, "var.forwarders = ( ") == -1;
+
+	if (!config_number(config, CONFIG_PROXY_PROTOCOL))
+		peers.n = 0;
+	for (size_t i = 0; i < peers.n && !bad; i++) {
+		const struct peers_network *network = &peers.networks[i];
+
+		bad =
+		    inet_ntop(network->address.kind == '4' ? AF_INET : AF_INET6,
+			network->address.bytes, address,
+			sizeof(address)) == NULL ||
+		    buf_printf(out, "\"%s/%u\" => \"trust\", ", address,
+			network->bits) == -1;
+	}
+	return bad || buf_puts(out, ")\n") == -1 ? -1 : 0;
+}
+
 /* "NAME=value" and its NUL, when it is set. */
 static int
 add_variable(struct buf *all, const char *name)
@@ -263,6 +294,7 @@ put_all(struct buf *out, const struct config *config)
 		-1 ||
 	    put_room(out, config_number(config, CONFIG_MAX_IN_FLIGHT)) == -1 ||
 	    put_switch(out, "tls", tls) == -1 || put_http2(out) == -1 ||
+	    put_forwarders(out, config) == -1 ||
 	    put_path(out, "tls_cert_file", "TLS_CERT_FILE",
 		config_text(config, CONFIG_TLS_CERT_FILE)) == -1 ||
 	    put_path(out, "tls_key_file", "TLS_KEY_FILE",

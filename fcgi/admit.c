@@ -24,8 +24,7 @@ static uint64_t
 address_hash(const struct call *c)
 {
 	unsigned char network[HTTP_NETWORK_SIZE];
-	size_t n = http_client_network(c->http,
-	    (int)config_number(c->gate->config, CONFIG_TRUST_PROXY), network);
+	size_t n = http_client_network(c->http, &c->gate->peers, network);
 
 	return keyed_hash(c->gate, (char)network[0], network + 1, n - 1);
 }

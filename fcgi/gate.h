@@ -16,6 +16,7 @@
 #include "lib/limits.h"
 #include "lib/metrics.h"
 #include "lib/openai.h"
+#include "lib/peers.h"
 #include "lib/prices.h"
 #include "lib/settings.h"
 #include "lib/upstream.h"
@@ -27,6 +28,7 @@ struct json_object;
 /* Made once; constant but for what guards itself. */
 struct gate {
 	struct config *config;
+	struct peers peers; /* proxies that are believed */
 	struct settings *settings;
 	struct keys *keys;
 	struct prices *prices;

@@ -165,7 +165,8 @@ prepare(struct gate *g)
 	const char *state_dir, *run_dir;
 	uint32_t threads;
 
-	if ((g->config = config_load()) == NULL)
+	if ((g->config = config_load()) == NULL ||
+	    config_peers(g->config, &g->peers) == -1)
 		exit(1);
 	threads = share_bounds(g);
 	check_descriptors(threads);

@@ -120,8 +120,7 @@ answer_preflight(struct call *c)
 static int
 is_https(const struct call *c)
 {
-	return http_is_secure(
-	    c->http, (int)config_number(c->gate->config, CONFIG_TRUST_PROXY));
+	return http_is_secure(c->http, &c->gate->peers);
 }
 
 static enum openai_error

@@ -6,6 +6,7 @@
 
 #include "config_internal.h"
 #include "log.h"
+#include "peers.h"
 #include "secret.h"
 
 /* Longer than any key; a file that is longer is not one. */
@@ -165,6 +166,38 @@ check_metrics_token(const struct config *c)
 	return -1;
 }
 
+/* The PROXY protocol is only as good as the list of who may speak it. */
+static int
+check_proxies(const struct config *c)
+{
+	struct peers peers;
+
+	if (peers_parse(
+		&peers, "0", config_text(c, CONFIG_TRUST_PROXY_HEADER)) == -1) {
+		log_warnx("TRUST_PROXY_HEADER: neither X-Forwarded-For nor "
+			  "Forwarded");
+		return -1;
+	}
+	if (config_peers(c, &peers) == -1) {
+		log_warnx("TRUST_PROXY: not a switch, nor a list of addresses "
+			  "and networks");
+		return -1;
+	}
+	if (c->number[CONFIG_PROXY_PROTOCOL] && peers.n == 0) {
+		log_warnx("PROXY_PROTOCOL: needs a list of addresses in "
+			  "TRUST_PROXY");
+		return -1;
+	}
+	return 0;
+}
+
+int
+config_peers(const struct config *c, struct peers *peers)
+{
+	return peers_parse(peers, config_text(c, CONFIG_TRUST_PROXY),
+	    config_text(c, CONFIG_TRUST_PROXY_HEADER));
+}
+
 struct config *
 config_load(void)
 {
@@ -180,7 +213,8 @@ config_load(void)
 	    read_environment(c) == -1 ||
 	    /* Each, so that every mistake is told at once. */
 	    (read_key_file(c) | settle_numbers(c) | check_characters(c) |
-		check_url(c) | check_tls(c) | check_metrics_token(c)) != 0) {
+		check_url(c) | check_tls(c) | check_proxies(c) |
+		check_metrics_token(c)) != 0) {
 		config_free(c);
 		return NULL;
 	}

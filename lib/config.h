@@ -27,6 +27,8 @@ enum config_name {
 	CONFIG_TLS_KEY_FILE,
 	CONFIG_FORCE_HTTPS,
 	CONFIG_TRUST_PROXY,
+	CONFIG_TRUST_PROXY_HEADER,
+	CONFIG_PROXY_PROTOCOL,
 	CONFIG_CORS_ALLOW_ORIGINS,
 	CONFIG_RATE_LIMIT_REQUESTS,
 	CONFIG_RATE_LIMIT_WINDOW,
@@ -50,6 +52,7 @@ enum config_name {
 };
 
 struct config;
+struct peers;
 
 /*
  * Reads file and environment. NULL after logging each mistake with its name
@@ -64,6 +67,9 @@ const char *config_text(const struct config *, enum config_name);
 
 /* Whole numbers, spans in seconds, sizes in bytes, and 0 or 1 for switches. */
 int64_t config_number(const struct config *, enum config_name);
+
+/* Whom TRUST_PROXY names; 0, and -1 only before loading has checked it. */
+int config_peers(const struct config *, struct peers *);
 
 /* "RATE_LIMIT_REQUESTS"; and the enum of a name, CONFIG__MAX if unknown. */
 const char *config_label(enum config_name);

@@ -14,6 +14,7 @@
 #include "buf.h"
 
 struct FCGX_Request;
+struct peers;
 
 /* The request header fields that anybody here may ask for. */
 enum http_field {
@@ -25,6 +26,7 @@ enum http_field {
 	HTTP_CONTENT_LENGTH,
 	HTTP_CONTENT_TYPE,
 	HTTP_COOKIE,
+	HTTP_FORWARDED,
 	HTTP_HOST,
 	HTTP_OPENAI_BETA,
 	HTTP_ORIGIN,
@@ -95,20 +97,22 @@ const char *http_remote_address(const struct http *);
 int http_is_tls(const struct http *);
 
 /*
- * The same as seen from the client's side: 'trust_proxy' believes what the
- * nearest proxy says in X-Forwarded-For and -Proto, where it stands
- * right-most. Left of it the client may have made things up.
+ * The same as seen from the client's side, when the peer is one of those that
+ * are believed. With a list of them it is the right-most hop that is not on
+ * the list which counts: left of it the client may have made things up. With
+ * "everybody" the right-most of all. Which header they write peers.h knows;
+ * X-Forwarded-Proto goes with X-Forwarded-For and is read right-most.
  */
-int http_is_secure(const struct http *, int trust_proxy);
+int http_is_secure(const struct http *, const struct peers *);
 
 #define HTTP_NETWORK_SIZE 9
 /*
  * What limits know the client's address by: a byte for its kind and IPv4
- * whole, IPv6 by its /64, since one household or phone has as many. Returns
- * the length.
+ * whole, IPv6 by its /64, since one household or phone has as many. Whatever
+ * is no address counts as one and the same. Returns the length.
  */
-size_t http_client_network(
-    const struct http *, int trust_proxy, unsigned char out[HTTP_NETWORK_SIZE]);
+size_t http_client_network(const struct http *, const struct peers *,
+    unsigned char out[HTTP_NETWORK_SIZE]);
 
 enum http_body {
 	HTTP_BODY_OK,

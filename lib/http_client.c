@@ -4,91 +4,123 @@
  */
 #include "http.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
-/* What stands right-most in a list; its length, blanks not counted. */
-static size_t
-last_of(const char *list, const char **last)
-{
-	const char *comma = strrchr(list, ',');
+#include "http_internal.h"
+#include "peers.h"
 
-	*last = comma == NULL ? list : comma + 1;
-	*last += strspn(*last, " \t");
-	return strcspn(*last, " \t");
+struct client {
+	struct peers_address address;
+	int secure;
+};
+
+static int
+is_https(const char *scheme, size_t n)
+{
+	return n == 5 && strncasecmp(scheme, "https", n) == 0;
+}
+
+/* The nearest proxy writes its own word behind those of others. */
+static int
+says_https(const char *list)
+{
+	const char *last;
+	size_t n;
+
+	if (list == NULL)
+		return 0;
+	last = strrchr(list, ',');
+	last = last == NULL ? list : last + 1;
+	last += strspn(last, " \t");
+	n = strcspn(last, " \t");
+	return last[n + strspn(last + n, " \t")] == '\0' && is_https(last, n);
+}
+
+static void
+set_address(struct peers_address *a, const char *text)
+{
+	peers_address(a, text, strlen(text));
+}
+
+static void
+take_hop(struct client *c, const struct http *h, const struct http_hop *hop)
+{
+	if (hop->address != NULL)
+		peers_address(&c->address, hop->address, hop->address_len);
+	else
+		/* It hides whom it serves: that is itself, then. */
+		set_address(&c->address, http_remote_address(h));
+	c->secure =
+	    is_https(hop->scheme != NULL ? hop->scheme : "", hop->scheme_len);
+}
+
+/*
+ * Each hop was written by the one to its right. Of those not on the list the
+ * right-most counts; when all are on it, the first.
+ */
+static void
+follow(struct client *c, const struct http *h, const struct peers *p,
+    const char *list)
+{
+	int (*next)(const char **, struct http_hop *) =
+	    p->forwarded ? http_next_forwarded : http_next_listed;
+	struct peers_address address;
+	struct http_hop hop;
+	int more, first = 1;
+
+	while ((more = next(&list, &hop)) == 1) {
+		peers_address(&address, hop.address, hop.address_len);
+		if (first || p->everybody || hop.address == NULL ||
+		    !peers_has(p, &address))
+			take_hop(c, h, &hop);
+		first = 0;
+	}
+	/* Somebody means to be misread, so nothing of it is believed. */
+	if (more == -1) {
+		set_address(&c->address, "");
+		c->secure = 0;
+	}
+}
+
+static void
+find_client(struct client *c, const struct http *h, const struct peers *p)
+{
+	const char *remote = http_remote_address(h), *list;
+
+	set_address(&c->address, remote);
+	c->secure = 0;
+	if (peers_believe(p, remote)) {
+		list = http_field(
+		    h, p->forwarded ? HTTP_FORWARDED : HTTP_X_FORWARDED_FOR);
+		if (list != NULL && *list != '\0')
+			follow(c, h, p, list);
+		if (!p->forwarded)
+			c->secure =
+			    says_https(http_field(h, HTTP_X_FORWARDED_PROTO));
+	}
+	c->secure = c->secure || http_is_tls(h);
 }
 
 int
-http_is_secure(const struct http *h, int trust_proxy)
+http_is_secure(const struct http *h, const struct peers *p)
 {
-	const char *list = http_field(h, HTTP_X_FORWARDED_PROTO), *last;
-	size_t n;
+	struct client c;
 
-	if (http_is_tls(h))
-		return 1;
-	if (list == NULL || !trust_proxy)
-		return 0;
-	n = last_of(list, &last);
-	return n == 5 && strncasecmp(last, "https", n) == 0;
-}
-
-/* Some proxies (Azure's) add the port: "192.0.2.1:443", "[2001:db8::1]:443". */
-static size_t
-without_port(const char **address, size_t n)
-{
-	const char *colon = memchr(*address, ':', n);
-
-	if (**address == '[') {
-		(*address)++;
-		return strcspn(*address, "]");
-	}
-	if (colon == NULL ||
-	    memchr(colon + 1, ':', n - (size_t)(colon + 1 - *address)) != NULL)
-		return n;
-	return (size_t)(colon - *address);
-}
-
-static const char *
-client_address(const struct http *h, int trust_proxy, char to[64])
-{
-	const char *list = http_field(h, HTTP_X_FORWARDED_FOR), *last;
-	size_t n;
-
-	if (list == NULL || !trust_proxy)
-		return http_remote_address(h);
-	n = last_of(list, &last);
-	n = without_port(&last, n);
-	if (n == 0 || n >= 64)
-		return http_remote_address(h);
-	memcpy(to, last, n);
-	to[n] = '\0';
-	return to;
-}
-
-static size_t
-network(
-    unsigned char out[HTTP_NETWORK_SIZE], char kind, const void *p, size_t n)
-{
-	out[0] = (unsigned char)kind;
-	memcpy(out + 1, p, n);
-	return n + 1;
+	find_client(&c, h, p);
+	return c.secure;
 }
 
 size_t
-http_client_network(
-    const struct http *h, int trust_proxy, unsigned char out[HTTP_NETWORK_SIZE])
+http_client_network(const struct http *h, const struct peers *p,
+    unsigned char out[HTTP_NETWORK_SIZE])
 {
-	char text[64];
-	const char *address = client_address(h, trust_proxy, text);
-	unsigned char bytes[16];
+	struct client c;
+	size_t n;
 
-	if (inet_pton(AF_INET, address, bytes) == 1)
-		return network(out, '4', bytes, 4);
-	if (inet_pton(AF_INET6, address, bytes) != 1)
-		return network(out, '?', "", 0);
-	/* ::ffff:198.51.100.7 is an IPv4 client of a dual socket. */
-	if (memcmp(bytes, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0)
-		return network(out, '4', bytes + 12, 4);
-	return network(out, '6', bytes, 8);
+	find_client(&c, h, p);
+	n = c.address.kind == '4' ? 4 : c.address.kind == '6' ? 8 : 0;
+	out[0] = c.address.kind;
+	memcpy(out + 1, c.address.bytes, n);
+	return n + 1;
 }

@@ -11,4 +11,19 @@
  */
 int http_is_plain_path(const char *, size_t);
 
+/* What a proxy says of who came to it: views into a header field. */
+struct http_hop {
+	const char *address; /* no port, no brackets; NULL: it does not say */
+	size_t address_len;
+	const char *scheme; /* NULL: it does not say */
+	size_t scheme_len;
+};
+
+/*
+ * Takes the next hop off a list, X-Forwarded-For or Forwarded (RFC 7239). 1,
+ * 0 at its end, -1 when the rest cannot be read.
+ */
+int http_next_listed(const char **list, struct http_hop *);
+int http_next_forwarded(const char **list, struct http_hop *);
+
 #endif

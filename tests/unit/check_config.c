@@ -93,7 +93,9 @@ static const struct {
 	{ "TLS_CERT_FILE", "", 0, 0, 0, 0, 0 },
 	{ "TLS_KEY_FILE", "", 0, 0, 0, 0, 0 },
 	{ "FORCE_HTTPS", NULL, 0, 0, 0, 0, 1 },
-	{ "TRUST_PROXY", NULL, 0, 0, 0, 0, 1 },
+	{ "TRUST_PROXY", "0", 0, 0, 0, 0, 0 },
+	{ "TRUST_PROXY_HEADER", "X-Forwarded-For", 0, 0, 0, 0, 0 },
+	{ "PROXY_PROTOCOL", NULL, 0, 0, 0, 0, 1 },
 	{ "CORS_ALLOW_ORIGINS", "", 0, 0, 0, 0, 0 },
 	{ "RATE_LIMIT_REQUESTS", NULL, 100, 1, 0, 0, 1000000000 },
 	{ "RATE_LIMIT_WINDOW", NULL, 60, 1, 0, 1, 86400 },
@@ -171,6 +173,7 @@ START_TEST(each_bound_holds)
 
 	if (settings[_i].text != NULL)
 		return;
+	setenv("TRUST_PROXY", "192.0.2.1", 1); /* PROXY_PROTOCOL wants it */
 	snprintf(value, sizeof(value), "%" PRId64, settings[_i].min);
 	setenv(label, value, 1);
 	ck_assert_int_eq(config_number(c = load(), name), settings[_i].min);
@@ -218,19 +221,19 @@ static const struct {
 	{ CONFIG_RATE_LIMIT_WINDOW, "1 m", -1 },
 	{ CONFIG_RATE_LIMIT_WINDOW, "m", -1 },
 	{ CONFIG_RATE_LIMIT_WINDOW, "9223372036854775807w", -1 },
-	{ CONFIG_TRUST_PROXY, "1", 1 },
-	{ CONFIG_TRUST_PROXY, "true", 1 },
-	{ CONFIG_TRUST_PROXY, "TRUE", 1 },
-	{ CONFIG_TRUST_PROXY, "Yes", 1 },
-	{ CONFIG_TRUST_PROXY, "on", 1 },
-	{ CONFIG_TRUST_PROXY, "0", 0 },
-	{ CONFIG_TRUST_PROXY, "False", 0 },
-	{ CONFIG_TRUST_PROXY, "no", 0 },
-	{ CONFIG_TRUST_PROXY, "OFF", 0 },
-	{ CONFIG_TRUST_PROXY, "2", -1 },
-	{ CONFIG_TRUST_PROXY, "y", -1 },
-	{ CONFIG_TRUST_PROXY, "on ", -1 },
-	{ CONFIG_TRUST_PROXY, "enable", -1 },
+	{ CONFIG_METRICS_BY_KEY, "1", 1 },
+	{ CONFIG_METRICS_BY_KEY, "true", 1 },
+	{ CONFIG_METRICS_BY_KEY, "TRUE", 1 },
+	{ CONFIG_METRICS_BY_KEY, "Yes", 1 },
+	{ CONFIG_METRICS_BY_KEY, "on", 1 },
+	{ CONFIG_METRICS_BY_KEY, "0", 0 },
+	{ CONFIG_METRICS_BY_KEY, "False", 0 },
+	{ CONFIG_METRICS_BY_KEY, "no", 0 },
+	{ CONFIG_METRICS_BY_KEY, "OFF", 0 },
+	{ CONFIG_METRICS_BY_KEY, "2", -1 },
+	{ CONFIG_METRICS_BY_KEY, "y", -1 },
+	{ CONFIG_METRICS_BY_KEY, "on ", -1 },
+	{ CONFIG_METRICS_BY_KEY, "enable", -1 },
 	{ CONFIG_UPSTREAM_URL, "http://a", -1 }, /* text is no number */
 	{ CONFIG_ADMIN_PASSWORD, "1", -1 },
 };
@@ -551,6 +554,35 @@ START_TEST(a_key_has_one_source)
 }
 END_TEST
 
+START_TEST(proxies_are_named_or_refused)
+{
+	struct config *c;
+
+	setenv("TRUST_PROXY", "10.0.0.0/8 unix", 1);
+	setenv("TRUST_PROXY_HEADER", "Forwarded", 1);
+	c = load();
+	ck_assert_str_eq(config_text(c, CONFIG_TRUST_PROXY), "10.0.0.0/8 unix");
+	config_free(c);
+	setenv("TRUST_PROXY_HEADER", "X-Real-IP", 1);
+	refused("TRUST_PROXY_HEADER: neither");
+	unsetenv("TRUST_PROXY_HEADER");
+	setenv("TRUST_PROXY", "10.0.0.1/8", 1);
+	refused("TRUST_PROXY: not a switch, nor a list");
+	/* Without a list anybody could say who he is. */
+	setenv("PROXY_PROTOCOL", "1", 1);
+	setenv("TRUST_PROXY", "1", 1);
+	refused("PROXY_PROTOCOL: needs a list");
+	setenv("TRUST_PROXY", "unix", 1);
+	refused("PROXY_PROTOCOL: needs a list");
+	setenv("TRUST_PROXY", "", 1);
+	refused("PROXY_PROTOCOL: needs a list");
+	setenv("TRUST_PROXY", "10.0.0.1", 1);
+	c = load();
+	ck_assert_int_eq(config_number(c, CONFIG_PROXY_PROTOCOL), 1);
+	config_free(c);
+}
+END_TEST
+
 START_TEST(no_value_is_ever_logged)
 {
 	static const char secret[] = "hunter2";
@@ -561,9 +593,10 @@ START_TEST(no_value_is_ever_logged)
 		 "RUN_DIR=hunter2\x01\nexport hunter2\nPORT=hunter2\n");
 	refused(":1: ");
 	ck_assert_ptr_null(strstr(logged(), secret));
-	env_file("PRIVATEMODE_API_KEY=\x01hunter2\nRUN_DIR=hunter2\x01\n"
-		 "PORT=hunter2\nRATE_LIMIT_WINDOW=hunter2\n"
-		 "TRUST_PROXY=hunter2\nUPSTREAM_URL=http://hunter2@x\n");
+	env_file(
+	    "PRIVATEMODE_API_KEY=\x01hunter2\nRUN_DIR=hunter2\x01\n"
+	    "PORT=hunter2\nRATE_LIMIT_WINDOW=hunter2\n"
+	    "TRUST_PROXY=hunter2\nTRUST_PROXY_HEADER=hunter2\nUPSTREAM_URL=http://hunter2@x\n");
 	setenv("ADMIN_PASSWORD", "hunter2\n", 1);
 	setenv("API_KEYS", "hunter2\n", 1);
 	refused("ADMIN_PASSWORD: holds");
@@ -589,6 +622,7 @@ cases(void)
 	tcase_add_test(t, a_file_that_cannot_be_read_is_named);
 	tcase_add_test(t, the_environment_wins_unless_it_is_empty);
 	tcase_add_test(t, https_is_forced_where_tls_is_on_unless_told);
+	tcase_add_test(t, proxies_are_named_or_refused);
 	ADD_ROWS(t, the_upstream_is_an_origin, urls);
 	ADD_ROWS(t, a_key_may_come_from_a_file, keys);
 	tcase_add_test(t, a_key_has_one_source);
