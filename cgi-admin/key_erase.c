@@ -1,10 +1,10 @@
 /* Erasing a key, what it used, and who did what to it. */
 #include "key_erase.h"
 
+#include "lib/costs.h"
 #include "lib/limits.h"
 #include "lib/metrics.h"
 #include "lib/secret.h"
-#include "lib/usage.h"
 
 /* What a gate that runs knows of it. */
 static int
@@ -31,7 +31,7 @@ key_erase(const struct admin *a, const struct key *key)
 
 	if (keys_erase(a->state_dir, key->id) != KEYS_OK)
 		return -1;
-	bad = usage_erase(a->state_dir, key->id) == -1;
+	bad = costs_erase(a->state_dir, key->id) == -1;
 	bad |= forget_counts(a, key);
 	bad |= audit_forget(a->state_dir, key->id);
 	return bad ? -1 : 0;

@@ -8,7 +8,6 @@
 
 #define DAY INT64_C(86400)
 #define HOUR INT64_C(3600)
-#define LOOK_BACK (30 * DAY)
 
 static void
 put_state(struct admin *a, const char *kind, const char *text)
@@ -87,7 +86,7 @@ key_show_last(struct admin *a, int64_t last)
 	if (last != 0)
 		html(&a->out, "%s", admin_day(day, last));
 	else
-		html(&a->out, "%s", _("not in 30 days"));
+		html(&a->out, "%s", _("no record"));
 }
 
 /* FNV-1a. */
@@ -148,20 +147,6 @@ row_of(struct key_spends *s, const char *id)
 }
 
 static int64_t
-cost_of(struct prices *prices, const struct usage_total *t)
-{
-	struct prices_use use = { .model = t->model,
-		.at = t->hour,
-		.prompt = t->prompt,
-		.completion = t->completion,
-		.total = t->total,
-		.audio_bytes = t->audio_bytes,
-		.audio_ms = t->audio_ms };
-
-	return prices_cost(prices, &use);
-}
-
-static int64_t
 plus(int64_t a, int64_t b)
 {
 	int64_t sum;
@@ -177,29 +162,58 @@ add(const struct usage_total *t, void *arg)
 
 	if (row == NULL)
 		return -1;
-	row->last = t->hour;
+	if (t->last > row->last)
+		row->last = t->last;
 	if (t->hour < s->month)
 		return 0;
-	row->cost = plus(row->cost, cost_of(s->prices, t));
+	row->cost = plus(row->cost, t->cost);
 	row->tokens = plus(row->tokens, t->total);
 	row->requests = plus(row->requests, t->requests);
 	return 0;
 }
 
+/* What the month does not count, and so only tells when a key was used. */
+static int
+add_last(const struct usage_total *t, void *arg)
+{
+	struct usage_total before = *t;
+
+	before.hour = INT64_MIN;
+	return add(&before, arg);
+}
+
+static int
+read_spends(
+    struct key_spends *s, struct usage_reader *r, int64_t now, const char *id)
+{
+	struct usage_query all = { .from = INT64_MIN,
+		.to = now + HOUR,
+		.key_id = id,
+		.grain = USAGE_MONTHS };
+	struct usage_query month = all;
+
+	if (!usage_reader_is_quick(r))
+		return usage_reader_each(r, &all, add, s);
+	all.grain = USAGE_WHOLE;
+	month.from = s->month;
+	return usage_reader_each(r, &all, add_last, s) != 0 ||
+	    usage_reader_each(r, &month, add, s) != 0;
+}
+
 int
 key_spends_read(struct key_spends *s, const struct admin *a, const char *id)
 {
-	int64_t from = admin_day_start(a->now) - LOOK_BACK;
+	struct prices *prices = prices_open(a->state_dir);
+	struct usage_pricing pricing = costs_pricing(prices);
+	struct usage_reader *reader = NULL;
 	int bad;
 
 	*s = (struct key_spends){ .month = admin_month_start(a->now) };
-	if (s->month < from)
-		from = s->month;
-	s->prices = prices_open(a->state_dir);
-	bad = s->prices == NULL || prices_refresh(s->prices) == -1 ||
-	    usage_each(a->state_dir, from, a->now + HOUR, id, add, s) != 0;
-	prices_close(s->prices);
-	s->prices = NULL;
+	if (prices != NULL && prices_refresh(prices) == 0)
+		reader = usage_reader_open(a->state_dir, &pricing);
+	bad = reader == NULL || read_spends(s, reader, a->now, id) != 0;
+	usage_reader_close(reader);
+	prices_close(prices);
 	return bad ? -1 : 0;
 }
 

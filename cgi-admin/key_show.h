@@ -6,9 +6,8 @@
 #define PMPROXY_CGI_ADMIN_KEY_SHOW_H
 
 #include "admin.h"
+#include "lib/costs.h"
 #include "lib/keys.h"
-#include "lib/prices.h"
-#include "lib/usage.h"
 
 /* The state in a few words, marked as good, ending or refused. */
 void key_show_state(struct admin *, const struct key *);
@@ -19,7 +18,7 @@ void key_show_limits(struct admin *, const struct key *);
 struct key_spend {
 	char id[KEYS_ID_SIZE];
 	int64_t cost, tokens, requests; /* this month; cost in nano-EUR */
-	int64_t last; /* start of the last hour; 0: not in 30 days */
+	int64_t last; /* start of the last hour; 0: none is kept */
 };
 
 struct key_spends {
@@ -27,7 +26,6 @@ struct key_spends {
 	struct key_spend *rows;
 	size_t n, room; /* 'room' is a power of two */
 	int64_t month;
-	struct prices *prices;
 };
 
 /* Of all keys, or of one. 0, or -1 after logging; free in both cases. */
@@ -38,7 +36,7 @@ void key_spends_free(struct key_spends *);
 /* The sum of two; the last use is left as it is. */
 void key_spend_add(struct key_spend *, struct key_spend);
 
-/* "2026-11-22", or that it was longer ago. */
+/* "2026-11-22", or that there is no record of it. */
 void key_show_last(struct admin *, int64_t last);
 
 #endif

@@ -18,20 +18,6 @@ bucket_of(const struct usage_sum *s, int64_t hour)
 	return s->by_month ? admin_month_start(hour) : admin_day_start(hour);
 }
 
-static int64_t
-cost_of(struct prices *prices, const struct usage_total *t)
-{
-	struct prices_use use = { .model = t->model,
-		.at = t->hour,
-		.prompt = t->prompt,
-		.completion = t->completion,
-		.total = t->total,
-		.audio_bytes = t->audio_bytes,
-		.audio_ms = t->audio_ms };
-
-	return prices_cost(prices, &use);
-}
-
 /* Blanks whatever rows are not told apart by. */
 static void
 blank(struct usage_total *t, const struct usage_sum *s)
@@ -48,23 +34,72 @@ blank(struct usage_total *t, const struct usage_sum *s)
 }
 
 static int
-add(const struct usage_total *total, void *arg)
+add_day(const struct usage_total *total, void *arg)
 {
 	struct usage_sum *s = arg;
-	struct usage_total row = *total, day;
+	struct usage_total day = *total;
 
-	row.cost = cost_of(s->prices, total);
-	day = row;
-	usage_total_add(&s->all, &row);
+	usage_total_add(&s->all, total);
 	day.hour = bucket_of(s, total->hour);
 	memset(day.key_id, 0, sizeof(day.key_id));
 	memset(day.model, 0, sizeof(day.model));
 	memset(day.endpoint, 0, sizeof(day.endpoint));
+	return usage_table_add(&s->days, &day);
+}
+
+static int
+add_row(const struct usage_total *total, void *arg)
+{
+	struct usage_sum *s = arg;
+	struct usage_total row = *total;
+
 	blank(&row, s);
-	return usage_table_add(&s->days, &day) == -1 ||
-		usage_table_add(&s->rows, &row) == -1
-	    ? -1
-	    : 0;
+	return usage_table_add(&s->rows, &row);
+}
+
+static int
+add_both(const struct usage_total *total, void *arg)
+{
+	return add_day(total, arg) == -1 ? -1 : add_row(total, arg);
+}
+
+/* The rows are whole sums, so they are asked for apart where that is quick. */
+static int
+add_up(struct usage_sum *s, struct usage_reader *r)
+{
+	struct usage_query q = { .from = s->ask->from,
+		.to = s->ask->to,
+		.key_id = s->ask->key[0] != '\0' ? s->ask->key : NULL,
+		.grain = s->by_month ? USAGE_MONTHS : USAGE_DAYS,
+		.nameless = 1 };
+	int by_day = strcmp(s->ask->by, "day") == 0;
+
+	if (!usage_reader_is_quick(r)) {
+		q.grain = USAGE_HOURS;
+		return usage_reader_each(r, &q, add_both, s);
+	}
+	if (usage_reader_each(r, &q, add_day, s) != 0)
+		return -1;
+	q.grain = by_day ? USAGE_DAYS : USAGE_WHOLE;
+	q.nameless = by_day;
+	return usage_reader_each(r, &q, add_row, s);
+}
+
+static int
+read_usage(struct usage_sum *s, const char *state_dir)
+{
+	struct prices *prices = prices_open(state_dir);
+	struct usage_pricing pricing = costs_pricing(prices);
+	struct usage_reader *reader = NULL;
+	int answer = -1;
+
+	if (prices != NULL && prices_refresh(prices) == 0)
+		reader = usage_reader_open(state_dir, &pricing);
+	if (reader != NULL)
+		answer = add_up(s, reader);
+	usage_reader_close(reader);
+	prices_close(prices);
+	return answer == 0 ? 0 : -1;
 }
 
 static int
@@ -115,11 +150,8 @@ usage_sum_read(
 	*s = (struct usage_sum){ .rows = USAGE_TABLE(ROWS_MAX),
 		.days = USAGE_TABLE(ROWS_MAX),
 		.ask = ask,
-		.by_month = (ask->to - ask->from) / DAY > BARS_MAX,
-		.prices = prices_open(a->state_dir) };
-	if (s->prices == NULL || prices_refresh(s->prices) == -1 ||
-	    usage_each(a->state_dir, ask->from, ask->to,
-		ask->key[0] != '\0' ? ask->key : NULL, add, s) != 0)
+		.by_month = (ask->to - ask->from) / DAY > BARS_MAX };
+	if (read_usage(s, a->state_dir) == -1)
 		return -1;
 	usage_table_sort(&s->days);
 	usage_table_sort(&s->rows);
@@ -137,7 +169,6 @@ usage_sum_read(
 void
 usage_sum_free(struct usage_sum *s)
 {
-	prices_close(s->prices);
 	usage_table_free(&s->rows);
 	usage_table_free(&s->days);
 	free(s->labels);

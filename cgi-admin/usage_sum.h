@@ -2,8 +2,7 @@
 #ifndef PMPROXY_CGI_ADMIN_USAGE_SUM_H
 #define PMPROXY_CGI_ADMIN_USAGE_SUM_H
 
-#include "lib/prices.h"
-#include "lib/usage.h"
+#include "lib/costs.h"
 #include "usage_ask.h"
 
 struct usage_label {
@@ -17,7 +16,6 @@ struct usage_sum {
 	struct usage_table days; /* by day, or by month where those are many */
 	int by_month;
 	/* private */
-	struct prices *prices;
 	const struct usage_ask *ask;
 	struct usage_label *labels; /* ordered by id */
 	size_t n_labels, cap;

@@ -1,10 +1,10 @@
 /* Erasing what a key used: what was written down first, then the counts. */
 #include "cli/erase.h"
 
+#include "lib/costs.h"
 #include "lib/limits.h"
 #include "lib/metrics.h"
 #include "lib/secret.h"
-#include "lib/usage.h"
 
 int64_t
 erase_use(const struct config *config, const struct key *key, int gone)
@@ -13,7 +13,7 @@ erase_use(const struct config *config, const struct key *key, int gone)
 	const char *run_dir = config_text(config, CONFIG_RUN_DIR);
 	/* Another of its family goes on with their windows. */
 	int windows = gone && key->family[0] == '\0', bad;
-	int64_t erased = usage_erase(state_dir, key->id);
+	int64_t erased = costs_erase(state_dir, key->id);
 	unsigned char secret[SECRET_DIGEST_LEN];
 
 	/* The rest in any case: a repetition may not know the family. */

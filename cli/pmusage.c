@@ -8,6 +8,7 @@
 #include "cli/erase.h"
 #include "cli/usage_report.h"
 #include "lib/config.h"
+#include "lib/costs.h"
 #include "lib/log.h"
 #include "lib/settings.h"
 #include "lib/text.h"
@@ -112,7 +113,7 @@ struct command {
 static int
 rollup(const char *state_dir, const struct usage_request *request)
 {
-	int64_t hours = usage_rollup(state_dir, request->now);
+	int64_t hours = costs_rollup(state_dir, request->now);
 
 	usage_report_malformed();
 	if (hours == -1)
@@ -150,7 +151,7 @@ prune(const char *state_dir, const struct usage_request *request)
 	if (span == 0 &&
 	    read_retention(request->config, state_dir, &span) == -1)
 		return -1;
-	hours = usage_prune(state_dir, request->now - span);
+	hours = costs_prune(state_dir, request->now - span);
 	if (hours == -1)
 		return -1;
 	printf("hours removed: %" PRId64 "\n", hours);

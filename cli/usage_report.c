@@ -10,8 +10,8 @@
 
 #include "cli/object.h"
 #include "cli/usage_print.h"
+#include "lib/costs.h"
 #include "lib/log.h"
-#include "lib/prices.h"
 
 /* More rows than anybody reads; what is beyond counts as "other". */
 #define ROWS_MAX 1000000
@@ -34,14 +34,14 @@ struct gathering {
 	int (*flush)(struct gathering *); /* NULL: all periods at once */
 };
 
-/* 1 on failure, which is logged, because -1 is usage_each's own. */
+/* 1 on failure, which is logged, because -1 is the reader's own. */
 static int
 gather(const struct usage_total *total, void *arg)
 {
 	struct gathering *g = arg;
 	struct usage_total row = *total;
 
-	usage_view_apply(&g->request->view, g->prices, &row);
+	usage_view_blank(&g->request->view, &row);
 	if (g->flush != NULL && g->table.n > 0 &&
 	    g->table.rows[0].hour != row.hour && g->flush(g) == -1)
 		return 1;
@@ -53,12 +53,24 @@ static int
 gather_all(const char *state_dir, struct gathering *g)
 {
 	const struct usage_request *r = g->request;
+	const struct usage_view *view = &r->view;
+	const struct usage_query query = { .from = r->range.from,
+		.to = r->range.to,
+		.key_id = r->key_id,
+		.grain = usage_view_grain(view),
+		.nameless = !view->key && !view->model && !view->endpoint };
+	struct usage_reader *reader = NULL;
+	struct usage_pricing pricing;
 	int answer = -1;
 
 	if ((g->prices = prices_open(state_dir)) != NULL &&
-	    prices_refresh(g->prices) == 0)
-		answer = usage_each(state_dir, r->range.from, r->range.to,
-		    r->key_id, gather, g);
+	    prices_refresh(g->prices) == 0) {
+		pricing = costs_pricing(g->prices);
+		reader = usage_reader_open(state_dir, &pricing);
+	}
+	if (reader != NULL)
+		answer = usage_reader_each(reader, &query, gather, g);
+	usage_reader_close(reader);
 	prices_close(g->prices);
 	if (answer != 0)
 		return -1;
@@ -182,10 +194,10 @@ gather_rest(const struct usage_total *total, const struct usage_total *before,
 	struct gathering *g = arg;
 	struct usage_total row = *total, given;
 
-	usage_view_price(g->prices, &row);
+	row.cost = costs_of(g->prices, &row);
 	if (before != NULL) {
 		given = *before;
-		usage_view_price(g->prices, &given);
+		given.cost = costs_of(g->prices, &given);
 		subtract(&row, &given);
 	}
 	usage_view_blank(&g->request->view, &row);

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/prices.h"
 #include "lib/text.h"
 
 #define HOUR INT64_C(3600)
@@ -137,19 +136,6 @@ period_start(enum usage_period period, int64_t hour)
 }
 
 void
-usage_view_price(struct prices *prices, struct usage_total *t)
-{
-	t->cost = prices_cost(prices,
-	    &(struct prices_use){ .model = t->model,
-		.at = t->hour,
-		.prompt = t->prompt,
-		.completion = t->completion,
-		.total = t->total,
-		.audio_bytes = t->audio_bytes,
-		.audio_ms = t->audio_ms });
-}
-
-void
 usage_view_blank(const struct usage_view *view, struct usage_total *t)
 {
 	t->hour = period_start(view->period, t->hour);
@@ -161,12 +147,17 @@ usage_view_blank(const struct usage_view *view, struct usage_total *t)
 		t->endpoint[0] = '\0';
 }
 
-void
-usage_view_apply(
-    const struct usage_view *view, struct prices *prices, struct usage_total *t)
+enum usage_grain
+usage_view_grain(const struct usage_view *view)
 {
-	usage_view_price(prices, t);
-	usage_view_blank(view, t);
+	static const enum usage_grain grain[] = {
+		[USAGE_PERIOD_NONE] = USAGE_WHOLE,
+		[USAGE_PERIOD_HOUR] = USAGE_HOURS,
+		[USAGE_PERIOD_DAY] = USAGE_DAYS,
+		[USAGE_PERIOD_MONTH] = USAGE_MONTHS,
+	};
+
+	return grain[view->period];
 }
 
 char *

@@ -9,8 +9,6 @@
 
 #include "lib/usage.h"
 
-struct prices;
-
 enum usage_period {
 	USAGE_PERIOD_NONE,
 	USAGE_PERIOD_HOUR,
@@ -33,16 +31,13 @@ int usage_view_group(struct usage_view *, const char *list);
 /* A comma list of both, with one period at most; 0 or -1. */
 int usage_view_by(struct usage_view *, const char *list);
 
-/*
- * Prices an hour's total and blanks what the view does not tell apart. The
- * hour becomes the start of its period. Sums of what comes out here add up,
- * because money is rounded before.
- */
-void usage_view_apply(
-    const struct usage_view *, struct prices *, struct usage_total *);
+/* How coarse totals may be for the view. */
+enum usage_grain usage_view_grain(const struct usage_view *);
 
-/* The two steps of it, for totals that are subtracted in between. */
-void usage_view_price(struct prices *, struct usage_total *);
+/*
+ * Blanks what the view does not tell apart; the hour becomes the start of its
+ * period.
+ */
 void usage_view_blank(const struct usage_view *, struct usage_total *);
 
 /* "2026-11-22T18:00:00Z", "2026-11-22" or "2026-11"; "" without a period. */

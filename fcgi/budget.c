@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "gate.h"
+#include "lib/costs.h"
 #include "lib/log.h"
 #include "lib/text.h"
 
@@ -71,7 +72,6 @@ budget_expect(struct call *c, int64_t prompt, int64_t completion)
 }
 
 struct count {
-	struct prices *prices;
 	int64_t eur, tokens;
 };
 
@@ -88,15 +88,7 @@ count_one(const struct usage_total *t, void *arg)
 	struct count *count = arg;
 
 	add(&count->tokens, t->total);
-	add(&count->eur,
-	    prices_cost(count->prices,
-		&(struct prices_use){ .model = t->model,
-		    .at = t->hour,
-		    .prompt = t->prompt,
-		    .completion = t->completion,
-		    .total = t->total,
-		    .audio_bytes = t->audio_bytes,
-		    .audio_ms = t->audio_ms }));
+	add(&count->eur, t->cost);
 	return 0;
 }
 
@@ -108,14 +100,22 @@ static int
 each_of_family(struct call *c, int64_t month, int others,
     int (*fn)(const struct usage_total *, void *), void *arg)
 {
-	const char *state_dir = config_text(c->gate->config, CONFIG_STATE_DIR);
+	struct usage_query query = { .from = month,
+		.to = budget_next_month(month),
+		.grain = USAGE_MONTHS };
+	struct usage_pricing pricing = costs_pricing(c->gate->prices);
 	struct buf ids = BUF(FAMILY_MAX);
-	int bad = keys_family(c->gate->keys, &c->key, &ids);
+	struct usage_reader *reader = usage_reader_open(
+	    config_text(c->gate->config, CONFIG_STATE_DIR), &pricing);
+	int bad =
+	    reader == NULL || keys_family(c->gate->keys, &c->key, &ids) != 0;
 	size_t at = others && !bad ? strlen(ids.data) + 1 : 0;
 
-	for (; at < ids.len && !bad; at += strlen(ids.data + at) + 1)
-		bad = usage_each(state_dir, month, budget_next_month(month),
-		    ids.data + at, fn, arg);
+	for (; at < ids.len && !bad; at += strlen(ids.data + at) + 1) {
+		query.key_id = ids.data + at;
+		bad = usage_reader_each(reader, &query, fn, arg);
+	}
+	usage_reader_close(reader);
 	buf_free(&ids);
 	return bad ? -1 : 0;
 }
@@ -126,7 +126,7 @@ count(struct call *c)
 {
 	struct gate *g = c->gate;
 	const struct limits_budget *b = &c->budget;
-	struct count sum = { .prices = g->prices };
+	struct count sum = { 0, 0 };
 
 	if (each_of_family(c, b->month, 0, count_one, &sum) == -1)
 		return -1;
@@ -140,7 +140,7 @@ count(struct call *c)
 int
 budget_add_others(struct call *c, int64_t *eur, int64_t *tokens)
 {
-	struct count sum = { c->gate->prices, *eur, *tokens };
+	struct count sum = { *eur, *tokens };
 
 	if (each_of_family(c, budget_month(c->now), 1, count_one, &sum) == -1)
 		return -1;

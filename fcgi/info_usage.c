@@ -6,13 +6,12 @@
 
 #include "gate.h"
 #include "info.h"
+#include "lib/costs.h"
 #include "lib/form.h"
-#include "lib/prices.h"
 #include "lib/text.h"
 
 /* What a key used in a time, and of which models. */
 struct use {
-	struct prices *prices;
 	struct usage_total sum;
 	struct usage_table models;
 };
@@ -20,21 +19,13 @@ struct use {
 /* Many times what an organisation uses; what is beyond counts as "other". */
 #define MODELS_MAX 1000
 
-/* 1 on failure, because -1 is usage_each's own. */
+/* 1 on failure, because -1 is the reader's own. */
 static int
 sum_up(const struct usage_total *total, void *arg)
 {
 	struct usage_total row = *total;
 	struct use *u = arg;
 
-	row.cost = prices_cost(u->prices,
-	    &(struct prices_use){ .model = row.model,
-		.at = row.hour,
-		.prompt = row.prompt,
-		.completion = row.completion,
-		.total = row.total,
-		.audio_bytes = row.audio_bytes,
-		.audio_ms = row.audio_ms });
 	row.hour = 0;
 	row.endpoint[0] = '\0';
 	usage_total_add(&u->sum, &row);
@@ -45,17 +36,26 @@ sum_up(const struct usage_total *total, void *arg)
 static int
 use_of_key(struct call *c, int64_t from, int64_t to, struct use *u)
 {
+	const struct usage_query query = { .from = from,
+		.to = to,
+		.key_id = c->key.id,
+		.grain = USAGE_WHOLE };
 	const char *state_dir = config_text(c->gate->config, CONFIG_STATE_DIR);
+	struct usage_pricing pricing = costs_pricing(c->gate->prices);
+	struct usage_reader *reader = NULL;
+	int bad;
 
-	*u = (struct use){ .prices = c->gate->prices,
-		.models = USAGE_TABLE(MODELS_MAX) };
-	if (prices_refresh(u->prices) == 0 &&
-	    usage_each(state_dir, from, to, c->key.id, sum_up, u) == 0) {
+	*u = (struct use){ .models = USAGE_TABLE(MODELS_MAX) };
+	if (prices_refresh(c->gate->prices) == 0)
+		reader = usage_reader_open(state_dir, &pricing);
+	bad =
+	    reader == NULL || usage_reader_each(reader, &query, sum_up, u) != 0;
+	usage_reader_close(reader);
+	if (bad)
+		usage_table_free(&u->models);
+	else
 		usage_table_sort(&u->models);
-		return 0;
-	}
-	usage_table_free(&u->models);
-	return -1;
+	return bad ? -1 : 0;
 }
 
 static void

@@ -29,6 +29,7 @@ struct db {
 	GDBM_FILE file; /* NULL shows an absent file */
 	int fd; /* the handle's own, or -1 */
 	struct db_look look;
+	unsigned char mark[DB_SUM_DIGEST_LEN];
 	int editing, broken;
 	struct db_draft draft;
 	int replaces; /* the edit replaces a file, with this owner and mode */
@@ -82,6 +83,18 @@ db_stale(const struct db *db)
 	return now.exists == -1 || !db_look_equal(&now, &db->look);
 }
 
+int
+db_mark(const char *path, unsigned char mark[DB_MARK_LEN])
+{
+	return db_file_sum(path, mark);
+}
+
+void
+db_mark_of(const struct db *db, unsigned char mark[DB_MARK_LEN])
+{
+	memcpy(mark, db->mark, DB_MARK_LEN);
+}
+
 static struct db *
 new_handle(const char *path)
 {
@@ -114,7 +127,7 @@ db_open(const char *path)
 
 	if (db == NULL)
 		return NULL;
-	if (db_file_open(path, &db->fd, &st) == -1)
+	if (db_file_open(path, &db->fd, &st, db->mark) == -1)
 		goto close_db;
 	if (db->fd == -1)
 		return db;
@@ -182,7 +195,7 @@ open_draft(struct db *db, int anew)
 {
 	int fd;
 
-	if (db_file_open(db->path, &db->fd, &db->replaced) == -1)
+	if (db_file_open(db->path, &db->fd, &db->replaced, db->mark) == -1)
 		return -1;
 	db->replaces = db->fd != -1;
 	if (db->replaces && !anew && db_draft_copy(&db->draft, db->fd) == -1)
@@ -412,6 +425,12 @@ db_compact(const char *path)
 		db_close(to);
 	db_close(from);
 	return done;
+}
+
+int
+db_remove(const char *path, int for_good)
+{
+	return db_file_remove(path, for_good);
 }
 
 void

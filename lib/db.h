@@ -51,6 +51,16 @@ struct db *db_open(const char *path);
 int db_stale(const struct db *);
 
 /*
+ * A store's mark says what is in it: it is another one after any change, and
+ * the same on whatever disk the file is. 1 with the mark of the file at the
+ * path, of which nothing else is read or checked; 0 absent, -1.
+ */
+#define DB_MARK_LEN 32
+int db_mark(const char *path, unsigned char mark[DB_MARK_LEN]);
+/* The mark of what a snapshot shows; zeros when that is an absent file. */
+void db_mark_of(const struct db *, unsigned char mark[DB_MARK_LEN]);
+
+/*
  * A private copy to change. Waits for another editor (flock on a companion
  * ".lock" file, which is never removed). NULL after logging.
  */
@@ -84,6 +94,12 @@ int db_commit(struct db *);
  * what was deleted. A store that is not there is fine. 0 or -1.
  */
 int db_compact(const char *path);
+
+/*
+ * Removes the file. 'for_good': with what its editors left and their lock;
+ * only when another store's edit keeps all others from this one. 0 or -1.
+ */
+int db_remove(const char *path, int for_good);
 
 /* Closes a snapshot, or drops an edit. NULL is fine. */
 void db_close(struct db *);

@@ -36,7 +36,8 @@ open_folder(const char *path)
 }
 
 static int
-check_file(const char *path, int fd, struct stat *st)
+check_file(const char *path, int fd, struct stat *st,
+    unsigned char sum[DB_SUM_DIGEST_LEN])
 {
 	if (fstat(fd, st) == -1) {
 		log_warn("cannot open '%s'", path);
@@ -46,7 +47,7 @@ check_file(const char *path, int fd, struct stat *st)
 		log_warnx("'%s' is not a file", path);
 		return -1;
 	}
-	switch (db_sum_check(fd)) {
+	switch (db_sum_check(fd, sum)) {
 	case 1:
 		return 0;
 	case 0:
@@ -58,16 +59,41 @@ check_file(const char *path, int fd, struct stat *st)
 	}
 }
 
+/* Not blocking, lest somebody put a FIFO there. */
+static int
+open_file(const char *path)
+{
+	return open(
+	    path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+}
+
 int
-db_file_open(const char *path, int *fd, struct stat *st)
+db_file_sum(const char *path, unsigned char sum[DB_SUM_DIGEST_LEN])
+{
+	int fd = open_file(path), found = -1;
+
+	if (fd == -1 && errno == ENOENT)
+		return 0;
+	if (fd != -1)
+		found = db_sum_read(fd, sum);
+	if (found == -1)
+		log_warn("cannot read '%s'", path);
+	else if (found == 0)
+		log_warnx("'%s' is damaged or not a store of pmproxy", path);
+	if (fd != -1)
+		close(fd);
+	return found == 1 ? 1 : -1;
+}
+
+int
+db_file_open(const char *path, int *fd, struct stat *st,
+    unsigned char sum[DB_SUM_DIGEST_LEN])
 {
 	int folder;
 
-	/* Not blocking, lest somebody put a FIFO there. */
-	*fd = open(
-	    path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	*fd = open_file(path);
 	if (*fd != -1) {
-		if (check_file(path, *fd, st) == 0)
+		if (check_file(path, *fd, st, sum) == 0)
 			return 0;
 		close(*fd);
 		*fd = -1;
@@ -224,4 +250,24 @@ db_draft_end(struct db_draft *d)
 	free(d->draft);
 	free(d->path);
 	*d = (struct db_draft){ .folder = -1, .lock = -1, .fd = -1 };
+}
+
+/* The store first: what is left of an edit is nothing without it. */
+int
+db_file_remove(const char *path, int for_good)
+{
+	static const char *const suffix[] = { "", ".draft", ".lock" };
+	char *name;
+	int failed = 0;
+
+	for (size_t i = 0; i < (for_good ? 3 : 1); i++) {
+		if (asprintf(&name, "%s%s", path, suffix[i]) == -1)
+			name = NULL;
+		if (name == NULL || (unlink(name) == -1 && errno != ENOENT)) {
+			log_warn("cannot remove '%s%s'", path, suffix[i]);
+			failed = 1;
+		}
+		free(name);
+	}
+	return failed ? -1 : 0;
 }

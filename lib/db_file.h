@@ -7,11 +7,20 @@
 
 #include <sys/stat.h>
 
+#include "db_sum.h"
+
 /*
  * Opens a store's file to read, once its checksum is found right. 0 with *fd
  * and *st, or with *fd -1 when the file is absent but its folder is there; -1.
  */
-int db_file_open(const char *path, int *fd, struct stat *st);
+int db_file_open(const char *path, int *fd, struct stat *st,
+    unsigned char sum[DB_SUM_DIGEST_LEN]);
+
+/* The same without the check: 1 and the sum, 0 absent, -1. */
+int db_file_sum(const char *path, unsigned char sum[DB_SUM_DIGEST_LEN]);
+
+/* Removes it, 'for_good' with its draft and its lock; 0 or -1. */
+int db_file_remove(const char *path, int for_good);
 
 struct db_draft {
 	char *path; /* of the store; the rest is named after it */

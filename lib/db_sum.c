@@ -12,7 +12,7 @@
 #include "secret.h"
 
 #define BLOCK ((size_t)65536)
-#define DIGEST ((size_t)SECRET_DIGEST_LEN)
+#define DIGEST ((size_t)DB_SUM_DIGEST_LEN)
 
 /* Random, and not UTF-8, so that no text can hold it. */
 const unsigned char db_sum_mark[DB_SUM_MARK_LEN] = { 0xb1, 0x00, 0xf7, 0x9c,
@@ -100,9 +100,8 @@ digest_of(int fd, unsigned char *block, off_t at, unsigned char sum[DIGEST])
 }
 
 static int
-write_sum(int fd, unsigned char *block)
+write_sum(int fd, unsigned char *block, unsigned char sum[DIGEST])
 {
-	unsigned char sum[DIGEST];
 	off_t at;
 	int found = find_digest(fd, block, &at);
 
@@ -113,32 +112,54 @@ write_sum(int fd, unsigned char *block)
 	return pwrite(fd, sum, DIGEST, at) == (ssize_t)DIGEST ? 0 : -1;
 }
 
+/* 1 and where it is, 0 without one, -1. */
 static int
-check_sum(int fd, unsigned char *block)
+stored_sum(
+    int fd, unsigned char *block, off_t *at, unsigned char stored[DIGEST])
 {
-	unsigned char sum[DIGEST], stored[DIGEST];
-	off_t at;
+	int found = find_digest(fd, block, at);
 	ssize_t n;
-	int found = find_digest(fd, block, &at);
 
 	if (found != 1)
 		return found;
-	if ((n = read_block(fd, stored, DIGEST, at)) == -1 ||
-	    digest_of(fd, block, at, sum) == -1)
+	if ((n = read_block(fd, stored, DIGEST, *at)) == -1)
 		return -1;
-	return n == (ssize_t)DIGEST && secret_equal(sum, stored, DIGEST);
+	return n == (ssize_t)DIGEST;
+}
+
+static int
+read_sum(int fd, unsigned char *block, unsigned char stored[DIGEST])
+{
+	off_t at;
+
+	return stored_sum(fd, block, &at, stored);
+}
+
+static int
+check_sum(int fd, unsigned char *block, unsigned char stored[DIGEST])
+{
+	unsigned char sum[DIGEST];
+	off_t at;
+	int found = stored_sum(fd, block, &at, stored);
+
+	if (found != 1)
+		return found;
+	if (digest_of(fd, block, at, sum) == -1)
+		return -1;
+	return secret_equal(sum, stored, DIGEST);
 }
 
 /* The block is on the heap because responders' stacks are small. */
 static int
-with_block(int fd, int (*fn)(int, unsigned char *))
+with_block(int fd, int (*fn)(int, unsigned char *, unsigned char *),
+    unsigned char sum[DIGEST])
 {
 	unsigned char *block = malloc(BLOCK);
 	int result;
 
 	if (block == NULL)
 		return -1;
-	result = fn(fd, block);
+	result = fn(fd, block, sum);
 	secret_wipe(block, BLOCK);
 	free(block);
 	return result;
@@ -147,11 +168,19 @@ with_block(int fd, int (*fn)(int, unsigned char *))
 int
 db_sum_write(int fd)
 {
-	return with_block(fd, write_sum);
+	unsigned char sum[DIGEST];
+
+	return with_block(fd, write_sum, sum);
 }
 
 int
-db_sum_check(int fd)
+db_sum_check(int fd, unsigned char sum[DB_SUM_DIGEST_LEN])
 {
-	return with_block(fd, check_sum);
+	return with_block(fd, check_sum, sum);
+}
+
+int
+db_sum_read(int fd, unsigned char sum[DB_SUM_DIGEST_LEN])
+{
+	return with_block(fd, read_sum, sum);
 }

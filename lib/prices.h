@@ -59,6 +59,12 @@ int64_t prices_cost(struct prices *, const struct prices_use *);
 /* A number that is another one after any change of prices. Thread-safe. */
 uint64_t prices_basis(struct prices *);
 
+/*
+ * The same of the prices that hold before that time, so that it stays the same
+ * after a change from then on. Thread-safe.
+ */
+uint64_t prices_basis_before(struct prices *, int64_t before);
+
 /* The price of a model in that hour. Thread-safe. */
 struct price prices_at(struct prices *, const char *model, int64_t at);
 

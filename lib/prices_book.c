@@ -142,21 +142,47 @@ parse(const char *text, size_t len)
 	return value;
 }
 
-/*
- * Order does not matter to a sum, and records come in any. FNV-1a over the
- * name and the text.
- */
+/* FNV-1a over the name and what follows. */
 static uint64_t
-mark_of(const char *model, const char *text, size_t len)
+mark_of(const char *model, const void *more, size_t len)
 {
+	const unsigned char *byte = more;
 	uint64_t h = UINT64_C(14695981039346656037);
 
 	for (; *model != '\0'; model++)
 		h = (h ^ (unsigned char)*model) * UINT64_C(1099511628211);
 	h *= UINT64_C(1099511628211);
 	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)text[i]) * UINT64_C(1099511628211);
+		h = (h ^ byte[i]) * UINT64_C(1099511628211);
 	return h;
+}
+
+static uint64_t
+mark_of_price(const char *model, int64_t from, int listed, struct price price)
+{
+	const int64_t all[] = { from, listed, price.prompt, price.completion,
+		price.audio_mib, price.audio_hour };
+
+	return mark_of(model, all, sizeof(all));
+}
+
+uint64_t
+prices_book_basis(const struct prices_book *book, int64_t before)
+{
+	uint64_t basis = 0;
+
+	for (size_t i = 0; i < prices_list_n; i++)
+		if (prices_list[i].from < before)
+			basis += mark_of_price(prices_list[i].model,
+			    prices_list[i].from, -1, prices_list[i].price);
+	for (size_t i = 0; i < book->n; i++) {
+		const struct prices_history *h = &book->history[i];
+
+		for (size_t k = 0; k < h->n && h->change[k].from < before; k++)
+			basis += mark_of_price(h->model, h->change[k].from,
+			    h->change[k].listed, h->change[k].price);
+	}
+	return basis;
 }
 
 int
@@ -181,6 +207,7 @@ prices_book_read(
 	}
 	book->history = more;
 	book->history[book->n++] = h;
+	/* Order does not matter to a sum, and records come in any. */
 	book->basis += mark_of(model, text, len);
 	return 0;
 }

@@ -59,6 +59,9 @@ prices_book_find(const struct prices_book *, const char *model);
 struct price
 prices_book_at(const struct prices_book *, const char *model, int64_t at);
 
+/* Stands for all prices that hold before that time; the list's as well. */
+uint64_t prices_book_basis(const struct prices_book *, int64_t before);
+
 /* Reads a model's record into the book; 0 or -1. Logs nothing. */
 int prices_book_read(
     struct prices_book *, const char *model, const char *text, size_t len);

@@ -140,6 +140,17 @@ prices_basis(struct prices *p)
 	return basis;
 }
 
+uint64_t
+prices_basis_before(struct prices *p, int64_t before)
+{
+	uint64_t basis;
+
+	lock_or_die(pthread_rwlock_rdlock(&p->lock));
+	basis = prices_book_basis(&p->book, before);
+	lock_or_die(pthread_rwlock_unlock(&p->lock));
+	return basis;
+}
+
 typedef int each_fn(const struct prices_row *, void *);
 
 /* The rows of one model: what the list says, then what was set. */

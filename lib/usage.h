@@ -6,7 +6,9 @@
  * one O_APPEND write; it begins with a newline as well as ending with one, so
  * that a torn line spoils only itself. STATE_DIR/usage.gdbm holds closed hours
  * rolled up, and remembers which: a roll-up can be repeated, interrupted, or
- * run twice at once.
+ * run twice at once. STATE_DIR/usage-sums.gdbm and usage-days-YYYYMM.gdbm hold
+ * sums of these hours with their cost, for quick pages; they can be made anew
+ * at any time, and count only while they are made from what is there.
  */
 #ifndef PMPROXY_USAGE_H
 #define PMPROXY_USAGE_H
@@ -59,16 +61,29 @@ struct usage_total {
 	int64_t prompt, completion, cached, total;
 	int64_t audio_bytes, audio_ms;
 	int64_t duration_ms; /* summed */
-	int64_t cost; /* nano-EUR; 0 here: programs fill it in (prices.h) */
+	/* 0 unless it is said that they are filled in: */
+	int64_t cost; /* nano-EUR */
+	int64_t last; /* Unix seconds of the start of the last hour of use */
+};
+
+/* What use costs, as somebody else knows it (costs.h has the only one). */
+struct usage_pricing {
+	/* The cost of an hour's total, in nano-EUR. */
+	int64_t (*cost)(void *arg, const struct usage_total *);
+	/* Another number once anything before that time costs otherwise. */
+	uint64_t (*basis)(void *arg, int64_t before);
+	void *arg;
 };
 
 /*
  * Rolls every closed hour's journal into usage.gdbm, and anew when a line came
- * late; an hour is closed two minutes after its end. Journals stay. Returns
- * the number of hours rolled, or -1 after logging; one hour that cannot be
- * read keeps no other from being rolled.
+ * late; an hour is closed two minutes after its end. Journals stay. Brings the
+ * sums up to date, unless there is no pricing. Returns the number of hours
+ * rolled, or -1 after logging; one hour that cannot be read keeps no other
+ * from being rolled.
  */
-int64_t usage_rollup(const char *state_dir, int64_t now);
+int64_t
+usage_rollup(const char *state_dir, int64_t now, const struct usage_pricing *);
 
 /*
  * Calls 'fn' with each total of the hours in [from, to), hour by hour in
@@ -77,6 +92,44 @@ int64_t usage_rollup(const char *state_dir, int64_t now);
  */
 int usage_each(const char *state_dir, int64_t from, int64_t to,
     const char *key_id, int (*fn)(const struct usage_total *, void *), void *);
+
+/* How coarse totals may be: what is finer is told as well where it must. */
+enum usage_grain {
+	USAGE_HOURS,
+	USAGE_DAYS,
+	USAGE_MONTHS,
+	USAGE_WHOLE
+};
+
+struct usage_query {
+	int64_t from, to; /* hours in [from, to) */
+	const char *key_id; /* NULL: all */
+	enum usage_grain grain;
+	int nameless; /* names are of no interest, and may be "all" */
+};
+
+/*
+ * Usage as it stands at one moment, with its cost: from the sums where they
+ * are up to date, else hour by hour. Not thread-safe.
+ */
+struct usage_reader;
+
+/* NULL after logging. The pricing must hold on to its prices meanwhile. */
+struct usage_reader *
+usage_reader_open(const char *state_dir, const struct usage_pricing *);
+
+/* 1 when the sums are up to date: asking twice then costs little. */
+int usage_reader_is_quick(const struct usage_reader *);
+
+/*
+ * Calls 'fn' with totals in order of time, of which 'hour' is the start of
+ * whatever they sum up: an hour, a UTC day, a month or, for USAGE_WHOLE, all
+ * time. A row may come in parts. 'cost' and 'last' are filled in. Stops at the
+ * first nonzero answer and returns it; -1 after logging.
+ */
+int usage_reader_each(struct usage_reader *, const struct usage_query *,
+    int (*fn)(const struct usage_total *, void *), void *);
+void usage_reader_close(struct usage_reader *);
 
 /*
  * What was given to somebody, an hour at a time: a store of the bytes of each
@@ -109,19 +162,23 @@ void usage_cursor_close(struct usage_cursor *);
 /*
  * Removes what was used in hours that ended before 'before': journals that are
  * rolled up, then the hours themselves. At any moment an hour is there with
- * all its use or not at all. How many hours went, or -1 after logging.
+ * all its use or not at all. How many hours went, or -1 after logging. Without
+ * pricing the sums go as a whole, until the next roll-up.
  */
-int64_t usage_prune(const char *state_dir, int64_t before);
+int64_t usage_prune(
+    const char *state_dir, int64_t before, const struct usage_pricing *);
 
 /*
  * Erases whatever a key used: its lines in all journals, the open one as well,
  * are overwritten with newlines in their place, so that those who append and
- * those who remember sizes notice nothing; its rows leave usage.gdbm. May be
- * interrupted and repeated. How many lines and rows went, or -1 after logging.
+ * those who remember sizes notice nothing; its rows leave usage.gdbm and the
+ * sums, which go as a whole without pricing. May be interrupted and repeated.
+ * How many lines and rows went, or -1 after logging.
  */
-int64_t usage_erase(const char *state_dir, const char *key_id);
+int64_t usage_erase(
+    const char *state_dir, const char *key_id, const struct usage_pricing *);
 
-/* Lines that could not be read by the last usage_each or rollup here. */
+/* Lines that could not be read by the last reading or roll-up here. */
 int64_t usage_malformed_lines(void);
 
 /*

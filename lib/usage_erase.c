@@ -245,11 +245,13 @@ erase(struct erasing *e, const char *state_dir, const char *store)
 }
 
 int64_t
-usage_erase(const char *state_dir, const char *key_id)
+usage_erase(const char *state_dir, const char *key_id,
+    const struct usage_pricing *pricing)
 {
 	struct erasing e = { .id = key_id, .fd = -1 };
 	char store[PATH_MAX];
 	size_t n = strlen(key_id);
+	int64_t erased;
 
 	for (size_t i = 0; i < n; i++)
 		if (!is_id_byte(key_id[i]))
@@ -263,5 +265,7 @@ usage_erase(const char *state_dir, const char *key_id)
 	e.head_len = n + 2;
 	if (usage_store_path(store, sizeof(store), state_dir) == -1)
 		return -1;
-	return erase(&e, state_dir, store);
+	erased = erase(&e, state_dir, store);
+	/* Also after a failure, and when an erasure was cut short here. */
+	return usage_sums_follow(state_dir, pricing) == -1 ? -1 : erased;
 }

@@ -102,15 +102,27 @@ int usage_store_each(struct db *, int64_t hour, const char *key_id,
     struct usage_scan *, int (*fn)(const struct usage_total *, void *),
     void *arg);
 
+/* How many numbers a row has: sums have their cost and their last hour. */
+enum usage_record_of {
+	USAGE_RECORD_HOUR = 10,
+	USAGE_RECORD_SUMS = 12
+};
+
 /* The rows as bytes, behind what 'out' holds already; 0, -1 no memory. */
-int usage_record_put(struct buf *out, const struct usage_table *);
+int usage_record_put(
+    struct buf *out, const struct usage_table *, enum usage_record_of);
 
 /*
  * Reads so many rows back ('key_id' NULL: all), and tells them once all were
  * found right. fn's answer, or -1 for what is no record. Logs nothing.
  */
-int usage_record_each(const char *p, size_t len, int64_t hour, int64_t rows,
-    const char *key_id, int (*fn)(const struct usage_total *, void *), void *);
+int usage_record_each(const char *p, size_t len, enum usage_record_of,
+    int64_t hour, int64_t rows, const char *key_id,
+    int (*fn)(const struct usage_total *, void *), void *);
+
+/* The hour's record as it is, replacing 'val'; 1, 0 absent, -1 (logged). */
+int usage_store_raw(
+    struct db *, int64_t hour, struct buf *val, struct usage_scan *);
 
 /* Removes the hour's record; 1, 0 when there is none, -1 (logged). */
 int usage_store_del(struct db *, int64_t hour);
@@ -131,6 +143,12 @@ usage_standing_of(const char *state_dir, struct db *, int64_t hour);
 /* Fills the table with an hour's totals, from wherever they are. */
 int usage_load_hour(const char *state_dir, struct db *, int64_t hour,
     const char *key_id, struct usage_table *, struct usage_scan *);
+
+/*
+ * Brings the sums up to date after a change of usage.gdbm, or without pricing
+ * takes them away. 0 or -1 (logged).
+ */
+int usage_sums_follow(const char *state_dir, const struct usage_pricing *);
 
 /* Behind usage_malformed_lines. */
 extern _Thread_local int64_t usage_malformed;

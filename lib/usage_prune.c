@@ -73,13 +73,17 @@ prune(const char *state_dir, const char *store, int64_t to)
 }
 
 int64_t
-usage_prune(const char *state_dir, int64_t before)
+usage_prune(
+    const char *state_dir, int64_t before, const struct usage_pricing *pricing)
 {
 	char store[PATH_MAX];
+	int64_t dropped;
 
 	/* Whole hours, each to its end; and each is rolled up first. */
 	if (usage_store_path(store, sizeof(store), state_dir) == -1 ||
-	    usage_rollup(state_dir, before + USAGE_SETTLE) == -1)
+	    usage_rollup(state_dir, before + USAGE_SETTLE, NULL) == -1)
 		return -1;
-	return prune(state_dir, store, usage_hour_of(before));
+	dropped = prune(state_dir, store, usage_hour_of(before));
+	/* Also when some hours stay. */
+	return usage_sums_follow(state_dir, pricing) == -1 ? -1 : dropped;
 }

@@ -1,7 +1,7 @@
 /*
- * The rows of an hour as bytes: first the names, each once and with its length
- * in front; then the rows, three places in the list of names and ten numbers
- * each. A number has seven bits a byte, the lowest first, and the eighth bit
+ * Rows as bytes: first the names, each once and with its length in front; then
+ * the rows, three places in the list of names and ten numbers each, or twelve
+ * where they are sums. A number has seven bits a byte, the lowest first, and the eighth bit
  * says that more follow (LEB128). So a row takes some 25 bytes, where its
  * names alone take twice as many as text.
  */
@@ -13,7 +13,7 @@
 #include "log.h"
 
 #define NAMES 3
-#define NUMBERS 10
+#define NUMBERS 12
 /* Three for each of the most rows, and for the row of "other". */
 #define NAMES_MAX ((size_t)NAMES * (USAGE_ROWS_MAX + 1))
 
@@ -22,7 +22,8 @@
 	{                                                                    \
 		&(t)->requests, &(t)->errors, &(t)->estimated, &(t)->prompt, \
 		    &(t)->completion, &(t)->cached, &(t)->total,             \
-		    &(t)->audio_bytes, &(t)->audio_ms, &(t)->duration_ms     \
+		    &(t)->audio_bytes, &(t)->audio_ms, &(t)->duration_ms,    \
+		    &(t)->cost, &(t)->last                                   \
 	}
 
 /* Appends; the buffer remembers a failure. */
@@ -73,7 +74,8 @@ put_name(struct buf *out, const char *s, const char **name, size_t n)
 }
 
 int
-usage_record_put(struct buf *out, const struct usage_table *t)
+usage_record_put(
+    struct buf *out, const struct usage_table *t, enum usage_record_of of)
 {
 	const char **name = calloc(NAMES * t->n + 1, sizeof(name[0]));
 	size_t n;
@@ -93,7 +95,7 @@ usage_record_put(struct buf *out, const struct usage_table *t)
 		put_name(out, row->key_id, name, n);
 		put_name(out, row->model, name, n);
 		put_name(out, row->endpoint, name, n);
-		for (size_t k = 0; k < NUMBERS; k++)
+		for (size_t k = 0; k < (size_t)of; k++)
 			put_number(out, (uint64_t)*number[k]);
 	}
 	free(name);
@@ -102,6 +104,7 @@ usage_record_put(struct buf *out, const struct usage_table *t)
 
 struct reader {
 	const unsigned char *at, *end;
+	size_t numbers; /* of a row */
 	int bad;
 };
 
@@ -194,7 +197,7 @@ get_row(struct reader *r, const struct name *name, size_t n, size_t wanted,
 	size_t endpoint = (size_t)get_number(r, last);
 	int64_t *const number[NUMBERS] = NUMBERS_OF(t);
 
-	for (size_t k = 0; k < NUMBERS; k++)
+	for (size_t k = 0; k < r->numbers; k++)
 		*number[k] = get_number(r, INT64_MAX);
 	if (r->bad || (wanted < n && key != wanted))
 		return 0;
@@ -229,18 +232,18 @@ get_rows(struct reader *r, int64_t hour, int64_t rows, const char *key_id,
 }
 
 int
-usage_record_each(const char *p, size_t len, int64_t hour, int64_t rows,
-    const char *key_id, int (*fn)(const struct usage_total *, void *),
-    void *arg)
+usage_record_each(const char *p, size_t len, enum usage_record_of of,
+    int64_t hour, int64_t rows, const char *key_id,
+    int (*fn)(const struct usage_total *, void *), void *arg)
 {
 	const unsigned char *at = (const unsigned char *)p;
-	struct reader r = { at, at + len, 0 };
+	struct reader r = { at, at + len, (size_t)of, 0 };
 	struct usage_total *out;
 	int64_t n = -1;
 	int answer = 0;
 
 	/* A row takes a byte for each of its names and numbers at least. */
-	if (rows > (int64_t)(len / (NAMES + NUMBERS)) ||
+	if (rows > (int64_t)(len / (NAMES + r.numbers)) ||
 	    (out = calloc((size_t)rows + 1, sizeof(*out))) == NULL)
 		return -1;
 	n = get_rows(&r, hour, rows, key_id, out);

@@ -129,7 +129,8 @@ roll_due(const char *state_dir, const char *store, struct usage_hours *hours)
 }
 
 int64_t
-usage_rollup(const char *state_dir, int64_t now)
+usage_rollup(
+    const char *state_dir, int64_t now, const struct usage_pricing *pricing)
 {
 	struct usage_hours hours = { 0 };
 	char store[PATH_MAX];
@@ -142,6 +143,9 @@ usage_rollup(const char *state_dir, int64_t now)
 		usage_hour_of(now - USAGE_SETTLE)) == 0)
 		rolled = roll_due(state_dir, store, &hours);
 	usage_hours_free(&hours);
+	/* Also when one hour failed: the others show. */
+	if (pricing != NULL && usage_sums_follow(state_dir, pricing) == -1)
+		rolled = -1;
 	return rolled;
 }
 

@@ -178,8 +178,8 @@ parse_record(struct buf *val, const struct reading *r)
 		return version == -1 ? -1 : 0;
 	if (version == VERSION_TEXT)
 		return parse_text(at, end, rows, r);
-	return usage_record_each(
-	    at, (size_t)(end - at), r->hour, rows, r->key_id, r->fn, r->arg);
+	return usage_record_each(at, (size_t)(end - at), USAGE_RECORD_HOUR,
+	    r->hour, rows, r->key_id, r->fn, r->arg);
 }
 
 /* *found: 1, 0 or -1 (logged); the answer of parse_record. */
@@ -246,6 +246,23 @@ usage_store_scan(struct db *db, int64_t hour, struct usage_scan *scan)
 }
 
 int
+usage_store_raw(
+    struct db *db, int64_t hour, struct buf *val, struct usage_scan *scan)
+{
+	char key[KEY_SIZE], head[128], *at = head;
+	int found = db_get(db, key_of(key, hour), val);
+	int64_t rows;
+
+	if (found != 1)
+		return found;
+	(void)snprintf(head, sizeof(head), "%s", val->data);
+	if (parse_head(&at, scan, &rows) != -1)
+		return 1;
+	log_warnx("cannot read the record '%s' of usage.gdbm", key);
+	return -1;
+}
+
+int
 usage_store_del(struct db *db, int64_t hour)
 {
 	char key[KEY_SIZE];
@@ -264,7 +281,7 @@ usage_store_put(struct db *db, int64_t hour, const struct usage_table *table,
 	(void)buf_printf(&val, "%d\t%" PRId64 "\t%" PRId64 "\t%zu\n", VERSION,
 	    scan->size, scan->malformed, table->n);
 	key_of(key, hour);
-	if (usage_record_put(&val, table) == -1)
+	if (usage_record_put(&val, table, USAGE_RECORD_HOUR) == -1)
 		log_warnx("no room for the record '%s' of usage.gdbm", key);
 	else
 		done = db_put(db, key, val.data, val.len);

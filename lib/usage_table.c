@@ -30,6 +30,8 @@ usage_total_add(struct usage_total *to, const struct usage_total *from)
 	add_to(&to->audio_ms, from->audio_ms);
 	add_to(&to->duration_ms, from->duration_ms);
 	add_to(&to->cost, from->cost);
+	if (from->last > to->last)
+		to->last = from->last;
 }
 
 static int

@@ -95,7 +95,7 @@ make_usage(int lines)
 		put_line(j, HOUR_18 + i % 3 * HOUR, KEY, "m", "e", 2);
 		put_line(j, HOUR_18 + i % 3 * HOUR, "other1", "m", "e", 2);
 	}
-	ck_assert_int_eq(usage_rollup(dir, LATER), 3);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 3);
 	put_line(j, HOUR_18 + HOUR, KEY, "m", "e", 2);
 	put_line(j, HOUR_18 + HOUR, "other1", "m", "e", 2);
 	put_line(j, LATER, KEY, "m", "e", 2);
@@ -110,13 +110,13 @@ START_TEST(erases_a_key_and_nothing_else)
 
 	ck_assert_int_gt(count_everywhere(KEY), 0);
 	/* 32 lines and a row in each of three records. */
-	ck_assert_int_eq(usage_erase(dir, KEY), 35);
+	ck_assert_int_eq(usage_erase(dir, KEY, NULL), 35);
 	ck_assert_int_eq(count_everywhere(KEY), 0);
 	ck_assert_int_eq(usage_journal_size(dir, HOUR_18), size);
 	ck_assert_uint_eq(read_all(KEY)->n, 0);
 	ck_assert_int_eq(requests_of(NULL), 32);
 	ck_assert_int_eq(usage_malformed_lines(), 0);
-	ck_assert_int_eq(usage_erase(dir, KEY), 0);
+	ck_assert_int_eq(usage_erase(dir, KEY, NULL), 0);
 	/* What comes later is written as ever. */
 	put_line(j, LATER, KEY, "m", "e", 2);
 	ck_assert_int_eq(requests_of(KEY), 1);
@@ -135,7 +135,7 @@ START_TEST(a_longer_id_is_another)
 	put_line(j, HOUR_18, "env_key_1", "m", "e", 2);
 	/* A model of that name is not the key either. */
 	put_line(j, HOUR_18, "x", "env_key_1", "e", 2);
-	ck_assert_int_eq(usage_erase(dir, "env_key_1"), 1);
+	ck_assert_int_eq(usage_erase(dir, "env_key_1", NULL), 1);
 	ck_assert_int_eq(requests_of(NULL), 6);
 	ck_assert_int_eq(requests_of("x"), 1);
 	usage_journal_close(j);
@@ -151,7 +151,7 @@ START_TEST(what_is_no_id_is_refused)
 
 	hush();
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ck_assert_int_eq(usage_erase(dir, bad[i]), -1);
+		ck_assert_int_eq(usage_erase(dir, bad[i], NULL), -1);
 }
 END_TEST
 
@@ -169,7 +169,7 @@ START_TEST(rests_of_lines_go_as_well)
 		put_line(j, HOUR_18, "other1", "m", "e", 2);
 	}
 	put_raw("2026112218", "\nothers' rubbish\n", 17);
-	ck_assert_int_eq(usage_erase(dir, KEY), 8);
+	ck_assert_int_eq(usage_erase(dir, KEY, NULL), 8);
 	ck_assert_int_eq(count_everywhere("aabb"), 0);
 	ck_assert_int_eq(count_everywhere("key_"), 0);
 	ck_assert_int_eq(requests_of(NULL), 8);
@@ -181,7 +181,7 @@ END_TEST
 static int
 erase_it(void)
 {
-	return usage_erase(dir, KEY) == -1;
+	return usage_erase(dir, KEY, NULL) == -1;
 }
 
 START_TEST(killed_at_every_system_call_of_an_erasure)
@@ -203,13 +203,13 @@ START_TEST(killed_at_every_system_call_of_an_erasure)
 			break;
 	}
 	ck_assert_int_gt(n, 40);
-	ck_assert_int_ge(usage_erase(dir, KEY), 0);
+	ck_assert_int_ge(usage_erase(dir, KEY, NULL), 0);
 	ck_assert_int_eq(count_everywhere(KEY), 0);
 	ck_assert_int_eq(requests_of(NULL), 8);
 	ck_assert_int_eq(usage_malformed_lines(), 0);
 	/* The sizes still say that the records are right. */
-	ck_assert_int_eq(usage_rollup(dir, LATER), 1);
-	ck_assert_int_eq(usage_rollup(dir, LATER), 0);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 1);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 0);
 	ck_assert_int_eq(requests_of(NULL), 8);
 	usage_journal_close(j);
 }
@@ -241,7 +241,7 @@ START_TEST(who_appends_meanwhile_loses_nothing)
 		ck_assert_int_eq(
 		    pthread_create(&thread[i], NULL, append_lines, j), 0);
 	/* It ends though others append all the time. */
-	ck_assert_int_ge(usage_erase(dir, KEY), 200);
+	ck_assert_int_ge(usage_erase(dir, KEY, NULL), 200);
 	atomic_store(&appending, 0);
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
@@ -255,25 +255,25 @@ END_TEST
 static int
 prune_it(void)
 {
-	return usage_prune(dir, HOUR_18 + 2 * HOUR) == -1;
+	return usage_prune(dir, HOUR_18 + 2 * HOUR, NULL) == -1;
 }
 
 START_TEST(prunes_whole_hours)
 {
 	struct usage_journal *j = make_usage(6);
 
-	ck_assert_int_eq(usage_prune(dir, HOUR_18), 0);
-	ck_assert_int_eq(usage_prune(dir, HOUR_18 + HOUR - 1), 0);
+	ck_assert_int_eq(usage_prune(dir, HOUR_18, NULL), 0);
+	ck_assert_int_eq(usage_prune(dir, HOUR_18 + HOUR - 1, NULL), 0);
 	ck_assert_int_eq(requests_of(NULL), 16);
-	ck_assert_int_eq(usage_prune(dir, HOUR_18 + HOUR), 1);
+	ck_assert_int_eq(usage_prune(dir, HOUR_18 + HOUR, NULL), 1);
 	ck_assert_int_eq(usage_journal_size(dir, HOUR_18), -1);
 	ck_assert_int_eq(requests_of(NULL), 12);
 	/* One that nobody rolled up yet, and one that only the store has. */
 	put_line(j, HOUR_18 - HOUR, "a", "m", "e", 2);
 	ck_assert_int_eq(unlink(hour_path("2026112220")), 0);
-	ck_assert_int_eq(usage_prune(dir, HOUR_18 + 3 * HOUR), 3);
+	ck_assert_int_eq(usage_prune(dir, HOUR_18 + 3 * HOUR, NULL), 3);
 	ck_assert_int_eq(requests_of(NULL), 2);
-	ck_assert_int_eq(usage_prune(dir, HOUR_18 + 3 * HOUR), 0);
+	ck_assert_int_eq(usage_prune(dir, HOUR_18 + 3 * HOUR, NULL), 0);
 	usage_journal_close(j);
 }
 END_TEST
@@ -354,7 +354,7 @@ START_TEST(gives_each_closed_hour_once)
 	ck_assert_int_eq(give(LATER, &g), 1);
 	put_line(j, HOUR_18, "c", "m", "e", 2);
 	put_line(j, HOUR_18, "a", "m", "e", 2);
-	ck_assert_int_eq(usage_rollup(dir, LATER), 1);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 1);
 	ck_assert_int_eq(give(LATER, &g), 2);
 	ck_assert_int_eq(give(LATER, &g), 0);
 	ck_assert_int_eq(g.requests, 5);
@@ -368,9 +368,9 @@ START_TEST(gives_each_closed_hour_once)
 	ck_assert_int_eq(give(LATER, &g), 1);
 	ck_assert_int_eq(g.requests, 1);
 	/* Gone journals and an erased key change nothing. */
-	ck_assert_int_eq(usage_erase(dir, "b"), 2);
+	ck_assert_int_eq(usage_erase(dir, "b", NULL), 2);
 	ck_assert_int_eq(give(LATER, &g), 0);
-	ck_assert_int_eq(usage_rollup(dir, LATER), 1);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 1);
 	ck_assert_int_eq(unlink(hour_path("2026112218")), 0);
 	ck_assert_int_eq(give(LATER, &g), 0);
 	usage_journal_close(j);

@@ -44,26 +44,26 @@ START_TEST(hours_close_two_minutes_after_their_end)
 	put_line(j, HOUR_18, "a", "m", "e", 2);
 	put_line(j, end, "a", "m", "e", 2);
 	usage_journal_close(j);
-	ck_assert_int_eq(usage_rollup(dir, HOUR_18), 0);
-	ck_assert_int_eq(usage_rollup(dir, end), 0);
-	ck_assert_int_eq(usage_rollup(dir, end + 119), 0);
+	ck_assert_int_eq(usage_rollup(dir, HOUR_18, NULL), 0);
+	ck_assert_int_eq(usage_rollup(dir, end, NULL), 0);
+	ck_assert_int_eq(usage_rollup(dir, end + 119, NULL), 0);
 	ck_assert_int_eq(rolled_size(HOUR_18), -1);
-	ck_assert_int_eq(usage_rollup(dir, end + 120), 1);
+	ck_assert_int_eq(usage_rollup(dir, end + 120, NULL), 1);
 	ck_assert_int_gt(rolled_size(HOUR_18), 0);
 	ck_assert_int_eq(rolled_size(end), -1);
-	ck_assert_int_eq(usage_rollup(dir, end + 120), 0);
+	ck_assert_int_eq(usage_rollup(dir, end + 120, NULL), 0);
 	ck_assert_uint_eq(read_all(NULL)->n, 2);
 }
 END_TEST
 
 START_TEST(nothing_to_roll_up)
 {
-	ck_assert_int_eq(usage_rollup(dir, LATER), 0);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 0);
 	usage_journal_close(usage_journal_open(dir));
-	ck_assert_int_eq(usage_rollup(dir, LATER), 0);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 0);
 	ck_assert_int_eq(access(store_path(), F_OK), -1);
 	hush();
-	ck_assert_int_eq(usage_rollup("/nonexistent/state", LATER), -1);
+	ck_assert_int_eq(usage_rollup("/nonexistent/state", LATER, NULL), -1);
 }
 END_TEST
 
@@ -87,7 +87,7 @@ START_TEST(both_sources_tell_the_same)
 	before = *read_all(NULL);
 	ck_assert_int_eq(usage_malformed_lines(), 1);
 
-	ck_assert_int_eq(usage_rollup(dir, LATER), 3);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 3);
 	ck_assert_int_eq(usage_malformed_lines(), 1);
 	for (int i = 0; i < 3; i++) {
 		const struct seen *now = read_all(NULL);
@@ -115,7 +115,7 @@ START_TEST(both_sources_tell_the_same)
 			hush();
 		}
 	}
-	ck_assert_int_eq(usage_rollup(dir, LATER), 1);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 1);
 	ck_assert_int_eq(unlink(hour_path("2026112220")), 0);
 	ck_assert_uint_eq(read_all(NULL)->n, before.n);
 }
@@ -127,7 +127,7 @@ START_TEST(late_lines_replace_the_hour)
 	const struct seen *s;
 
 	put_line(j, HOUR_18, "a", "m", "e", 2);
-	ck_assert_int_eq(usage_rollup(dir, LATER), 1);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 1);
 	for (int i = 2; i <= 4; i++) {
 		int64_t size = rolled_size(HOUR_18);
 
@@ -135,8 +135,8 @@ START_TEST(late_lines_replace_the_hour)
 		s = read_all(NULL);
 		ck_assert_uint_eq(s->n, 1);
 		ck_assert_int_eq(s->row[0].requests, i);
-		ck_assert_int_eq(usage_rollup(dir, LATER), 1);
-		ck_assert_int_eq(usage_rollup(dir, LATER), 0);
+		ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 1);
+		ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 0);
 		ck_assert_int_gt(rolled_size(HOUR_18), size);
 		s = read_all(NULL);
 		ck_assert_uint_eq(s->n, 1);
@@ -155,11 +155,11 @@ START_TEST(one_bad_hour_keeps_no_other_from_rolling)
 	put_line(j, HOUR_18 + 2 * HOUR, "a", "m", "e", 2);
 	usage_journal_close(j);
 	ck_assert_int_eq(mkdir(hour_path("2026112219"), 0700), 0);
-	ck_assert_int_eq(usage_rollup(dir, LATER), -1);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), -1);
 	ck_assert_int_gt(rolled_size(HOUR_18), 0);
 	ck_assert_int_gt(rolled_size(HOUR_18 + 2 * HOUR), 0);
 	ck_assert_int_eq(rmdir(hour_path("2026112219")), 0);
-	ck_assert_int_eq(usage_rollup(dir, LATER), 0);
+	ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 0);
 }
 END_TEST
 
@@ -203,6 +203,14 @@ count_rows(const struct usage_total *t, void *arg)
 	return 0;
 }
 
+static int
+read_rows(const struct buf *bytes, size_t n, int64_t rows, const char *key_id,
+    int (*fn)(const struct usage_total *, void *), void *arg)
+{
+	return usage_record_each(
+	    bytes->data, n, USAGE_RECORD_HOUR, HOUR_18, rows, key_id, fn, arg);
+}
+
 /* Rows as bytes: read back the same, and refused when cut anywhere. */
 START_TEST(rows_as_bytes_are_whole_or_nothing)
 {
@@ -226,38 +234,32 @@ START_TEST(rows_as_bytes_are_whole_or_nothing)
 		ck_assert_int_eq(usage_table_add(&t, &row), 0);
 	}
 	usage_table_sort(&t);
-	ck_assert_int_eq(usage_record_put(&bytes, &t), 0);
-	ck_assert_int_eq(usage_record_each(bytes.data, bytes.len, HOUR_18, 64,
-			     NULL, keep_total, &s),
-	    0);
+	ck_assert_int_eq(usage_record_put(&bytes, &t, USAGE_RECORD_HOUR), 0);
+	ck_assert_int_eq(
+	    read_rows(&bytes, bytes.len, 64, NULL, keep_total, &s), 0);
 	ck_assert_uint_eq(s.n, 64);
 	for (size_t i = 0; i < s.n; i++)
 		ck_assert_mem_eq(&s.row[i], &t.rows[i], sizeof(s.row[i]));
 	for (size_t n = 0; n < bytes.len; n++)
-		ck_assert_int_eq(usage_record_each(bytes.data, n, HOUR_18, 64,
-				     NULL, count_rows, &rows),
-		    -1);
-	ck_assert_int_eq(usage_record_each(bytes.data, bytes.len, HOUR_18, 63,
-			     NULL, count_rows, &rows),
-	    -1);
-	ck_assert_int_eq(usage_record_each(bytes.data, bytes.len, HOUR_18, 65,
-			     NULL, count_rows, &rows),
-	    -1);
+		ck_assert_int_eq(
+		    read_rows(&bytes, n, 64, NULL, count_rows, &rows), -1);
+	ck_assert_int_eq(
+	    read_rows(&bytes, bytes.len, 63, NULL, count_rows, &rows), -1);
+	ck_assert_int_eq(
+	    read_rows(&bytes, bytes.len, 65, NULL, count_rows, &rows), -1);
 	ck_assert_int_eq(rows, 0);
-	ck_assert_int_eq(usage_record_each(bytes.data, bytes.len, HOUR_18, 64,
-			     "k6", count_rows, &rows),
-	    0);
+	ck_assert_int_eq(
+	    read_rows(&bytes, bytes.len, 64, "k6", count_rows, &rows), 0);
 	ck_assert_int_eq(rows, 9);
-	ck_assert_int_eq(usage_record_each(bytes.data, bytes.len, HOUR_18, 64,
-			     "k", count_rows, &rows),
-	    0);
+	ck_assert_int_eq(
+	    read_rows(&bytes, bytes.len, 64, "k", count_rows, &rows), 0);
 	ck_assert_int_eq(rows, 9);
 	/* Any byte may be another one: no more is asked than to survive it. */
 	for (size_t i = 0; i < bytes.len; i++)
 		for (int bit = 0; bit < 8; bit++) {
 			bytes.data[i] = (char)(bytes.data[i] ^ 1 << bit);
-			(void)usage_record_each(bytes.data, bytes.len, HOUR_18,
-			    64, NULL, count_rows, &rows);
+			(void)read_rows(
+			    &bytes, bytes.len, 64, NULL, count_rows, &rows);
 			bytes.data[i] = (char)(bytes.data[i] ^ 1 << bit);
 		}
 	usage_table_free(&t);
@@ -280,7 +282,8 @@ START_TEST(roll_ups_at_once)
 			pid[i] = fork();
 			ck_assert_int_ne(pid[i], -1);
 			if (pid[i] == 0)
-				_exit((int)usage_rollup(dir, LATER) & 0xff);
+				_exit(
+				    (int)usage_rollup(dir, LATER, NULL) & 0xff);
 		}
 		rolled = 0;
 		for (int i = 0; i < RACERS; i++) {
@@ -305,7 +308,7 @@ END_TEST
 static int
 roll_up(void)
 {
-	return usage_rollup(dir, LATER) == -1;
+	return usage_rollup(dir, LATER, NULL) == -1;
 }
 
 static void
@@ -341,7 +344,7 @@ START_TEST(killed_at_every_system_call)
 		/* It takes far more calls than that to do the work. */
 		ck_assert_int_gt(n, 20);
 		assert_requests(round);
-		ck_assert_int_eq(usage_rollup(dir, LATER), 0);
+		ck_assert_int_eq(usage_rollup(dir, LATER, NULL), 0);
 	}
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_gt(rolled_size(HOUR_18 + i * HOUR), 0);
@@ -385,7 +388,8 @@ START_TEST(any_order_of_lines_and_roll_ups)
 
 		if (random_below(6) == 0)
 			ck_assert_int_ge(
-			    usage_rollup(dir, HOUR_18 + h * HOUR + 300), 0);
+			    usage_rollup(dir, HOUR_18 + h * HOUR + 300, NULL),
+			    0);
 		put_line(j, HOUR_18 + h * HOUR, key, "m", "e", 2);
 		expect[h][k]++;
 		if (random_below(4) == 0)
