@@ -3,30 +3,26 @@
 
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "environment.h"
 #include "lib/log.h"
+#include "lib/sandbox.h"
 #include "lib/text.h"
 
 #define BODY_MAX 65536 /* our longest form is a few KiB */
 #define QUERY_MAX 8192
 #define PAGE_MAX (8 << 20) /* a CSV of a thousand keys by the hour */
 
-/* Keys and passwords pass through: no core dump, nothing left in freed memory. */
+/* Keys and passwords pass through: nothing is left in freed memory. */
 static void
 harden(void)
 {
-	struct rlimit none = { 0, 0 };
-
-	if (setrlimit(RLIMIT_CORE, &none) == -1 ||
-	    prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) == -1 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == -1)
-		log_fatal("cannot keep the memory out of core dumps");
+	if (sandbox_private() == -1)
+		exit(1);
 #ifndef __SANITIZE_ADDRESS__ /* whose allocator has no such switch */
 	(void)mallopt(M_PERTURB, 0xa5); /* as good as it gets */
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/log.h"
+#include "lib/sandbox.h"
 
 enum command_exit
 command_misused(const char *why)
@@ -115,6 +116,8 @@ command_main(const struct program *p, int argc, char **argv, void *request)
 	int code;
 
 	log_init(p->name);
+	if (sandbox_private() == -1)
+		return COMMAND_FAILED;
 	code = run(p, argc, argv, request);
 	/* A full disk or a closed pipe is a failure, too. */
 	if (fflush(stdout) == 0 && !ferror(stdout))

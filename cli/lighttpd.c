@@ -5,11 +5,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/buf.h"
@@ -276,6 +279,32 @@ put_environment(struct buf *out)
 	return bad ? -1 : 0;
 }
 
+/*
+ * A server that root starts, for a low port, goes on as the owner of STATE_DIR
+ * as soon as it listens, and its responders and pages with it.
+ */
+static int
+put_user(struct buf *out, const char *state_dir)
+{
+	const struct passwd *user;
+	const struct group *group;
+	struct stat st;
+
+	/* What is not there is reported by those who need it. */
+	if (geteuid() != 0 || stat(state_dir, &st) == -1 || st.st_uid == 0)
+		return 0;
+	if ((user = getpwuid(st.st_uid)) == NULL ||
+	    (group = getgrgid(st.st_gid)) == NULL) {
+		log_warnx("the owner of '%s' has no name, so the web server "
+			  "goes on as root",
+		    state_dir);
+		return 0;
+	}
+	return buf_printf(out,
+	    "server.username = \"%s\"\nserver.groupname = \"%s\"\n",
+	    user->pw_name, group->gr_name);
+}
+
 static int
 put_all(struct buf *out, const struct config *config)
 {
@@ -299,6 +328,7 @@ put_all(struct buf *out, const struct config *config)
 		config_text(config, CONFIG_TLS_CERT_FILE)) == -1 ||
 	    put_path(out, "tls_key_file", "TLS_KEY_FILE",
 		config_text(config, CONFIG_TLS_KEY_FILE)) == -1 ||
+	    put_user(out, config_text(config, CONFIG_STATE_DIR)) == -1 ||
 	    put_environment(out) == -1)
 		return -1;
 	return 0;

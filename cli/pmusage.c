@@ -10,6 +10,7 @@
 #include "lib/config.h"
 #include "lib/costs.h"
 #include "lib/log.h"
+#include "lib/sandbox.h"
 #include "lib/settings.h"
 #include "lib/text.h"
 
@@ -370,6 +371,8 @@ main(int argc, char **argv)
 	int helped = 0, code;
 
 	log_init("pmusage");
+	if (sandbox_private() == -1)
+		return FAILED;
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
 		fputs(overall_help, stdout);
 		return finish(DONE);

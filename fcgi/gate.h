@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "lib/buf.h"
 #include "lib/config.h"
@@ -38,6 +39,8 @@ struct gate {
 	struct upstream_pool *upstreams;
 	struct catalog *catalog;
 	unsigned char secret[32];
+	unsigned confined; /* enum sandbox_part: what holds */
+	struct stat folders[2]; /* STATE_DIR and RUN_DIR, as confined to */
 	int64_t max_in_flight; /* this process's share */
 	int64_t max_body_memory; /* likewise */
 	atomic_int_fast64_t in_flight;
@@ -96,6 +99,15 @@ struct route {
 
 /* serve.c: the life of one request. */
 void serve(struct gate *, struct http *);
+
+/*
+ * confine.c: the process becomes the owner of STATE_DIR; it is confined; 1
+ * once it is confined to a folder that another has replaced. The first two end
+ * the process when that is impossible.
+ */
+void confine_user(const struct gate *);
+void confine(struct gate *);
+int confine_outlived(const struct gate *);
 
 /* admit.c: who is it, and is there room? Each OPENAI_OK or the refusal. */
 enum openai_error admit_address(struct call *);

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -22,6 +21,7 @@
 #include "catalog.h"
 #include "gate.h"
 #include "lib/log.h"
+#include "lib/sandbox.h"
 #include "lib/secret.h"
 
 /* Enough for OpenSSL and json-c; only touched pages cost memory. */
@@ -37,6 +37,8 @@
 #define FAREWELL_SECONDS 3
 /* How often idle threads are told. */
 #define WAKE_MS 100
+/* How often to look whether the folders are still the same. */
+#define LOOK_SECONDS 5
 
 static const char help[] =
     "usage: v1.fcgi [--socket PATH]\n"
@@ -57,16 +59,15 @@ struct worker {
 };
 static struct worker *workers;
 
-/* No core dump, no debugger: the memory holds what people wrote. */
+/* The memory holds what people wrote. */
 static void
 harden(void)
 {
-	struct rlimit none = { 0, 0 }, files;
+	struct rlimit files;
 
-	if (setrlimit(RLIMIT_CORE, &none) == -1 ||
-	    prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) == -1 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == -1)
-		log_fatal("cannot keep the memory out of core dumps");
+	if (sandbox_private() == -1)
+		exit(1);
+	sandbox_no_swap();
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &files) == -1)
@@ -168,6 +169,7 @@ prepare(struct gate *g)
 	if ((g->config = config_load()) == NULL ||
 	    config_peers(g->config, &g->peers) == -1)
 		exit(1);
+	confine_user(g);
 	threads = share_bounds(g);
 	check_descriptors(threads);
 	state_dir = config_text(g->config, CONFIG_STATE_DIR);
@@ -337,14 +339,22 @@ wait_for_threads(uint32_t threads, int64_t seconds)
 	return 0;
 }
 
-/* Waits for a signal to end, then for the requests under way. */
-static void
-wait_for_end(const sigset_t *signals, uint32_t threads)
+/* Waits for a signal to end, or a reason to begin anew; what to exit with. */
+static int
+wait_for_reason(const struct gate *g, const sigset_t *signals)
 {
-	int which;
+	static const struct timespec pause = { .tv_sec = LOOK_SECONDS };
 
-	while (sigwait(signals, &which) != 0)
-		continue;
+	while (sigtimedwait(signals, NULL, &pause) == -1)
+		if (confine_outlived(g))
+			return 1;
+	return 0;
+}
+
+/* No request is taken any more; those under way end. */
+static void
+end_requests(uint32_t threads)
+{
 	atomic_store(&ending, 1);
 	FCGX_ShutdownPending();
 	if (!shared_socket && shutdown(STDIN_FILENO, SHUT_RDWR) == -1)
@@ -378,12 +388,13 @@ main(int argc, char *argv[])
 	static struct gate gate;
 	sigset_t signals;
 	uint32_t threads;
+	int code;
 
 	log_init("v1.fcgi");
 	harden();
 	read_arguments(argc, argv);
 	threads = prepare(&gate);
-	/* Blocked in every thread: only wait_for_end takes them. */
+	/* Blocked in every thread: only wait_for_reason takes them. */
 	if (sigemptyset(&signals) == -1 || sigaddset(&signals, SIGTERM) == -1 ||
 	    sigaddset(&signals, SIGINT) == -1 ||
 	    sigaddset(&signals, SIGUSR1) == -1 ||
@@ -391,8 +402,10 @@ main(int argc, char *argv[])
 	    sigaction(SIGUSR2, &wake, NULL) == -1 ||
 	    signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		log_fatal("cannot set signals up");
+	confine(&gate);
 	start_threads(&gate, threads);
-	wait_for_end(&signals, threads);
+	code = wait_for_reason(&gate, &signals);
+	end_requests(threads);
 	/* At once: threads may still use what exit(3) would take apart. */
-	_exit(0);
+	_exit(code);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gate.h"
+#include "lib/sandbox.h"
 #include "lib/secret.h"
 
 /* A thousand keys of the longest id fit. */
@@ -36,8 +37,13 @@ metrics_answer(struct call *c)
 	    config_number(g->config, CONFIG_METRICS_BY_KEY) != 0);
 	(void)buf_printf(&text,
 	    "# TYPE pmproxy_in_flight gauge\npmproxy_in_flight %" PRId64
-	    "\n# EOF\n",
-	    limits_in_flight(g->limits));
+	    "\n# TYPE pmproxy_confined gauge\n"
+	    "pmproxy_confined{part=\"calls\"} %d\n"
+	    "pmproxy_confined{part=\"files\"} %d\n"
+	    "pmproxy_confined{part=\"ports\"} %d\n# EOF\n",
+	    limits_in_flight(g->limits), (g->confined & SANDBOX_CALLS) != 0,
+	    (g->confined & SANDBOX_FILES) != 0,
+	    (g->confined & SANDBOX_PORTS) != 0);
 	if (text.failed) {
 		buf_free(&text);
 		return OPENAI_INTERNAL;

@@ -23,13 +23,15 @@ read_boot_id(char id[40])
 	ssize_t n = -1;
 	int fd;
 
-	memset(id, 0, 40);
+	if (id[0] != '\0')
+		return 0;
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) != -1) {
 		n = read(fd, id, 36);
 		(void)close(fd); /* only read from */
 	}
 	if (n == 36)
 		return 0;
+	id[0] = '\0';
 	log_warn("cannot read '%s'", path);
 	return -1;
 }
@@ -101,7 +103,8 @@ make_whole(int fd, struct limits_map *map)
 	header = map->header;
 	header->version = LIMITS_VERSION;
 	header->size = limits_table_size();
-	error = read_boot_id(header->boot_id);
+	memcpy(header->boot_id, map->boot_id, sizeof(header->boot_id));
+	error = 0;
 	for (i = 0; i < LIMITS_LOCKS && error == 0; i++)
 		error = mutex_init(&header->lock[i].mutex);
 	if (error == 0) {
@@ -144,19 +147,17 @@ static int
 map_if_current(int fd, uid_t owner, struct limits_map *map)
 {
 	const struct limits_header *header;
-	char boot_id[40];
 	struct stat st;
 
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    st.st_uid != owner || (st.st_mode & 077) != 0 ||
-	    st.st_size != (off_t)limits_table_size() ||
-	    read_boot_id(boot_id) == -1 || map_file(fd, map) == -1)
+	    st.st_size != (off_t)limits_table_size() || map_file(fd, map) == -1)
 		return 0;
 	header = map->header;
 	if (atomic_load(&header->magic) == LIMITS_MAGIC &&
 	    header->version == LIMITS_VERSION &&
 	    header->size == limits_table_size() &&
-	    memcmp(header->boot_id, boot_id, sizeof(boot_id)) == 0)
+	    memcmp(header->boot_id, map->boot_id, sizeof(map->boot_id)) == 0)
 		return 1;
 	(void)munmap(map->header, limits_table_size());
 	map->header = NULL;
@@ -209,7 +210,7 @@ limits_file_find(const char *run_dir, struct limits_map *map)
 	if (fd == -1 && errno != ENOENT) {
 		log_warn("cannot open '%s/%s'", run_dir, LIMITS_FILE);
 		found = -1;
-	} else if (fd != -1) {
+	} else if (fd != -1 && read_boot_id(map->boot_id) == 0) {
 		found = map_if_current(fd, owner_of(dir), map);
 	}
 	if (fd != -1 && found != 1)
@@ -225,6 +226,8 @@ limits_file_open(const char *run_dir, struct limits_map *map, int replace)
 	int dir, error, result = -1;
 
 	map->header = NULL;
+	if (read_boot_id(map->boot_id) == -1)
+		return -1;
 	dir = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir == -1) {
 		log_warn("cannot open '%s'", run_dir);

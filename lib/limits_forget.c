@@ -29,7 +29,7 @@ forget_budget(struct limits_header *header, uint64_t who)
 int
 limits_forget(const char *run_dir, uint64_t who, int windows)
 {
-	struct limits_map map;
+	struct limits_map map = { 0 };
 	int found = limits_file_find(run_dir, &map), bad;
 
 	if (found != 1)

@@ -123,6 +123,8 @@ struct limits_map {
 	struct limits_header *header;
 	int fd;
 	uint32_t process; /* our row of leases, ours by a lock on 'fd' */
+	/* Read once ("" before): a confined process gets at it no more. */
+	char boot_id[40];
 };
 
 /* What of it is to be written into a file that takes this one's place. */

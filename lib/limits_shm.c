@@ -81,7 +81,7 @@ look(const struct limits *limits)
 static int
 move_on(struct limits *limits)
 {
-	struct limits_map fresh, old = limits->map;
+	struct limits_map fresh = limits->map, old = fresh;
 	struct stat st;
 
 	if (limits_file_open(limits->run_dir, &fresh, 0) == -1)

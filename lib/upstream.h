@@ -57,6 +57,16 @@ enum upstream_end {
 	UPSTREAM_BROKEN /* the answer broke off, or went silent */
 };
 
+/* How an upstream is reached. */
+struct upstream_reach {
+	uint16_t port;
+	int by_name; /* its address must be looked up */
+	int by_tls;
+};
+
+/* 0, or -1 after logging that 'url' is none. */
+int upstream_reach(const char *url, struct upstream_reach *);
+
 /* 'url' without a trailing path. NULL for lack of memory (logged). */
 struct upstream *upstream_new(const char *url);
 void upstream_free(struct upstream *);

@@ -538,7 +538,7 @@ open_at_once(void)
 
 START_TEST(processes_that_start_at_once_share_one_file)
 {
-	struct limits_map map;
+	struct limits_map map = { 0 };
 	int round;
 
 	for (round = 0; round < 5; round++) {
