@@ -86,6 +86,12 @@ int64_t
 usage_rollup(const char *state_dir, int64_t now, const struct usage_pricing *);
 
 /*
+ * How many closed hours usage_rollup would roll at that time, and in *oldest
+ * the first of them; or -1 after logging. Changes nothing.
+ */
+int64_t usage_due(const char *state_dir, int64_t now, int64_t *oldest);
+
+/*
  * Calls 'fn' with each total of the hours in [from, to), hour by hour in
  * order, rolled-up hours and open journals alike. 'key_id' NULL: all keys.
  * Stops at the first nonzero answer and returns it; -1 after logging.
