@@ -40,8 +40,10 @@ LIB      := $(BUILD)/obj/libpmproxy.a
 FCGI_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard fcgi/*.c))
 CLI_SRC  := $(wildcard cli/pm*.c)
 CLI_BIN  := $(CLI_SRC:cli/%.c=$(BUILD)/bin/%)
-CLI_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,\
-	$(filter-out $(CLI_SRC),$(wildcard cli/*.c)))
+# pmdoctor's checks, which need libcurl as no other command does.
+DOCTOR_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/doctor*.c))
+CLI_OBJ  := $(filter-out $(DOCTOR_OBJ),$(patsubst %.c,$(BUILD)/obj/%.o,\
+	$(filter-out $(CLI_SRC),$(wildcard cli/*.c))))
 ADMIN_SRC := $(wildcard cgi-admin/*.cgi.c)
 ADMIN_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,\
 	$(filter-out $(ADMIN_SRC),$(wildcard cgi-admin/*.c)))
@@ -104,6 +106,10 @@ $(CLI_BIN): $(BUILD)/bin/%: $(BUILD)/obj/cli/%.o $(CLI_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(CLI_OBJ) $(LIB) $(LIBS_BASE)
 
+$(BUILD)/bin/pmdoctor: $(DOCTOR_OBJ)
+$(BUILD)/bin/pmdoctor: CLI_OBJ += $(DOCTOR_OBJ)
+$(BUILD)/bin/pmdoctor: LIBS_BASE += -lcurl
+
 # --- Admin pages: one CGI program each, the style sheet, the translations ----
 
 $(BUILD)/obj/cgi-admin/frame.o: CFLAGS_ALL += -DADMIN_STYLE='"$(ADMIN_CSS)"'
@@ -145,6 +151,11 @@ $(BUILD)/tests/standin: $(STANDIN_OBJ) $(LIB)
 $(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_OBJ) $(LIB) $(LIBS_TEST)
+
+# What pmdoctor looks at, laid out by tests.
+DOCTOR_TESTS := $(filter $(BUILD)/tests/check_doctor%,$(UNIT_BIN))
+$(DOCTOR_TESTS): $(DOCTOR_OBJ)
+$(DOCTOR_TESTS): UNIT_OBJ += $(DOCTOR_OBJ)
 
 # check_upstream starts the stand-in beside it.
 $(BUILD)/tests/check_upstream: | $(BUILD)/tests/standin
