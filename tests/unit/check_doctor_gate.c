@@ -339,7 +339,7 @@ START_TEST(use_is_rolled_up)
 	    path, sizeof(path), "/state/journal/%s", journal_rows[_i].hour);
 	host_put(path, "\n");
 	FINDS("journal", journal_rows[_i].state, journal_rows[_i].says);
-	ck_assert_int_ne(usage_rollup(state_dir, host.now), -1);
+	ck_assert_int_ne(usage_rollup(state_dir, host.now, NULL), -1);
 	FINDS("journal", DOCTOR_OK, "rolled up");
 }
 END_TEST
