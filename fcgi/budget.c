@@ -14,6 +14,9 @@
 #define AUDIO_BYTES_A_SECOND 4000
 /* Answers may end while their use is being counted. */
 #define COUNTS_MAX 200
+#define TAKES_MAX 8
+/* Tokens of prompt and answer together that models can hold. */
+#define LONGEST_TEXT 131072
 
 int64_t
 budget_month(int64_t unix_s)
@@ -43,32 +46,100 @@ budget_warns(const struct call *c, int64_t budget, int64_t left)
 	    (__int128)(budget - left) * 100 >= (__int128)budget * percent;
 }
 
-enum openai_error
-budget_expect(struct call *c, int64_t prompt, int64_t completion)
+static int64_t
+cost_of(const struct call *c, int64_t completion)
 {
-	struct limits_budget *b = &c->budget;
-	const struct prices_use use = {
-		.model = c->request.model,
+	return prices_cost(c->gate->prices,
+	    &(struct prices_use){ .model = c->request.model,
 		.at = c->now,
-		.prompt = prompt,
+		.prompt = c->prompt_expected,
 		.completion = completion,
 		.audio_bytes = c->request.audio_bytes,
 		.audio_ms =
-		    c->request.audio_bytes * 1000 / AUDIO_BYTES_A_SECOND,
-	};
+		    c->request.audio_bytes * 1000 / AUDIO_BYTES_A_SECOND });
+}
 
+static void
+set_cost(struct call *c, int64_t completion)
+{
+	c->completion_expected = completion;
+	c->budget.cost_tokens = c->prompt_expected + completion;
+	c->budget.cost_eur = cost_of(c, completion);
+}
+
+enum openai_error
+budget_expect(
+    struct call *c, int64_t prompt, int64_t completion, int open_ended)
+{
 	/* Also for who has no budget: what is written down has its price. */
 	if (prices_refresh(c->gate->prices) == -1)
 		return OPENAI_STORE;
 	if (c->key.budget_eur == 0 && c->key.budget_tokens == 0)
 		return OPENAI_OK;
-	*b = (struct limits_budget){ .month = budget_month(c->now),
+	c->budget = (struct limits_budget){ .month = budget_month(c->now),
 		.basis = prices_basis(c->gate->prices),
 		.eur = c->key.budget_eur,
-		.tokens = c->key.budget_tokens,
-		.cost_tokens = prompt + completion };
-	b->cost_eur = prices_cost(c->gate->prices, &use);
+		.tokens = c->key.budget_tokens };
+	c->open_ended = open_ended;
+	c->prompt_expected = prompt;
+	set_cost(c, completion);
 	return OPENAI_OK;
+}
+
+/* Whether prompt and answer fit in what the budget held at the last look. */
+static int
+fits(const struct call *c, int64_t completion)
+{
+	const struct limits_budget *b = &c->budget;
+
+	return (b->tokens == 0 ||
+		   c->prompt_expected + completion <= b->left_tokens) &&
+	    (b->eur == 0 || cost_of(c, completion) <= b->left_eur);
+}
+
+/* The longest answer up to 'most' that fits; 0 when none does. */
+static int64_t
+longest(const struct call *c, int64_t most)
+{
+	int64_t least = 0, middle;
+
+	while (least < most) {
+		middle = most - (most - least) / 2;
+		if (fits(c, middle))
+			least = middle;
+		else
+			most = middle - 1;
+	}
+	return least;
+}
+
+/* What is left of the budget is reserved instead; 1 when that is something. */
+static int
+reserve_the_rest(struct call *c)
+{
+	int64_t completion = longest(c, c->completion_expected);
+
+	if (!c->open_ended || completion < c->request.choices)
+		return 0;
+	set_cost(c, completion);
+	c->scarce = 1;
+	return 1;
+}
+
+/*
+ * As long as the budget holds the longest answer that there can be besides,
+ * nothing is bounded. Then each ends with what was reserved for it, so that
+ * all of them together do not pass the budget.
+ */
+static void
+bound_answer(struct call *c)
+{
+	int64_t reserved = c->completion_expected;
+	int64_t possible = LONGEST_TEXT - c->prompt_expected;
+
+	if (c->open_ended &&
+	    (c->scarce || (reserved < possible && !fits(c, possible))))
+		openai_bound(&c->request, reserved / c->request.choices);
 }
 
 struct count {
@@ -183,8 +254,8 @@ count_and_take(struct call *c)
 	return LIMITS_BROKEN;
 }
 
-enum limits_result
-budget_take(struct call *c)
+static enum limits_result
+take_counted(struct call *c)
 {
 	enum limits_result result = take(c);
 
@@ -193,5 +264,21 @@ budget_take(struct call *c)
 	(void)pthread_mutex_lock(&c->gate->counting); /* ours: cannot fail */
 	result = count_and_take(c);
 	(void)pthread_mutex_unlock(&c->gate->counting);
+	return result;
+}
+
+enum limits_result
+budget_take(struct call *c)
+{
+	enum limits_result result = take_counted(c);
+
+	/* Others may take of it meanwhile. */
+	for (int i = 0; i < TAKES_MAX && result == LIMITS_SPENT; i++) {
+		if (!reserve_the_rest(c))
+			break;
+		result = take_counted(c);
+	}
+	if (result == LIMITS_ADMITTED)
+		bound_answer(c);
 	return result;
 }

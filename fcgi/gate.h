@@ -77,6 +77,9 @@ struct call {
 	int windows_known; /* they were taken or looked at */
 	struct limits_budget budget; /* month 0: none */
 	int budget_known;
+	int64_t prompt_expected, completion_expected; /* tokens */
+	int scarce; /* less was left for it than it should have */
+	int open_ended; /* its answer is as long as the model likes */
 	struct limits_lease lease;
 	int64_t retry_ms; /* when a refusal says when to return */
 };
@@ -123,11 +126,12 @@ void admit_release(struct call *);
 
 /*
  * budget.c: a key's month. budget_expect says what to reserve when the request
- * is admitted; budget_take is limits_take_budget for a call, and counts the
+ * is admitted; 'open_ended': of 'completion' as much as there is, and near the
+ * end of the budget the answer is bounded to it. budget_take is limits_take_budget for a call, and counts the
  * month's use when nobody has yet.
  */
-enum openai_error
-budget_expect(struct call *, int64_t prompt, int64_t completion);
+enum openai_error budget_expect(
+    struct call *, int64_t prompt, int64_t completion, int open_ended);
 enum limits_result budget_take(struct call *);
 /*
  * Adds what the keys that it replaced, or that replace it, used this month; 0

@@ -14,8 +14,8 @@
 
 /* Reserved of the token window for an answer of unknown length. */
 #define TOKENS_UNKNOWN 256
-/* The same of a month's budget. */
-#define BUDGET_TOKENS_UNKNOWN 2048
+/* The same of a month's budget: longer than most answers are. */
+#define BUDGET_TOKENS_UNKNOWN 16384
 
 void
 relay_fields_wipe(struct relay_fields *f)
@@ -174,8 +174,8 @@ admit(struct call *c)
 		prompt = answer = unknown = 0;
 	else if (c->route->endpoint == OPENAI_EMBEDDINGS)
 		answer = unknown = 0;
-	error =
-	    budget_expect(c, prompt, unknown ? BUDGET_TOKENS_UNKNOWN : answer);
+	error = budget_expect(
+	    c, prompt, unknown ? BUDGET_TOKENS_UNKNOWN : answer, unknown);
 	if (error != OPENAI_OK)
 		return error;
 	if (!relay_counts_tokens(c))

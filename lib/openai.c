@@ -1,6 +1,7 @@
 /* What a request says of itself, and the few bytes that are spliced in. */
 #include "openai.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -131,18 +132,56 @@ put_salt(
 	}
 }
 
-static int64_t
-tokens_asked(const struct json_member m[])
+static void
+read_tokens(struct openai_request *r, const struct json_member m[])
 {
-	int64_t most = 0, n = 1;
+	int64_t most = 0;
 
+	(void)json_member_i64(&m[CHOICES_ASKED], 1, 128, &r->choices);
 	if (json_member_i64(&m[MAX_COMPLETION_TOKENS], 1, TOKENS_MAX, &most) ==
 		-1 &&
 	    json_member_i64(&m[MAX_TOKENS], 1, TOKENS_MAX, &most) == -1)
-		return 0;
-	if (json_member_i64(&m[CHOICES_ASKED], 1, 128, &n) == -1)
-		n = 1;
-	return most * n;
+		return;
+	r->max_tokens = most * r->choices;
+}
+
+static int
+says_nothing(const struct json_member *m)
+{
+	return is_absent(m) || (m->type == JSON_NULL && m->count == 1);
+}
+
+/*
+ * Where a maximum would go. Only a chat's answer is as long as the model likes
+ * when nobody says how long.
+ */
+static void
+find_bound(enum openai_endpoint endpoint, struct openai_request *r,
+    const struct json_member m[])
+{
+	const struct json_member *own = &m[MAX_TOKENS];
+
+	if (endpoint != OPENAI_CHAT || !says_nothing(own) ||
+	    !says_nothing(&m[MAX_COMPLETION_TOKENS]))
+		return;
+	r->bounded = 1;
+	r->bound_at = is_absent(own) ? m[ROOT].start + 1 : own->start;
+	r->bound_removed = is_absent(own) ? 0 : own->end - own->start;
+}
+
+void
+openai_bound(struct openai_request *r, int64_t tokens)
+{
+	char number[24];
+
+	if (!r->bounded || tokens < 1)
+		return;
+	r->bounded = 0;
+	(void)snprintf(number, sizeof(number), "%" PRId64, tokens);
+	/* There are others: no chat is without a model. */
+	splice(r, r->bound_at, r->bound_removed,
+	    r->bound_removed == 0 ? "\"max_tokens\":" : "", number,
+	    r->bound_removed == 0 ? "," : "");
 }
 
 static enum openai_error
@@ -182,7 +221,8 @@ read_json(enum openai_endpoint endpoint, const char *body, size_t len,
 		return OPENAI_MODEL_NOT_FOUND;
 	if (m[MODEL].type != JSON_STRING || r->model[0] == '\0')
 		return OPENAI_NO_MODEL;
-	r->max_tokens = tokens_asked(m);
+	read_tokens(r, m);
+	find_bound(endpoint, r, m);
 	r->stream = m[STREAM].type == JSON_TRUE;
 	if (r->stream && endpoints[endpoint].tells_usage)
 		ask_for_usage(r, m);
@@ -286,7 +326,7 @@ read_form(enum openai_endpoint endpoint, const char *content_type,
 		return error;
 	if (!endpoints[endpoint].has_model) {
 		/* No audio and no model of ours: only passed on. */
-		*r = (struct openai_request){ 0 };
+		*r = (struct openai_request){ .choices = 1 };
 		return OPENAI_OK;
 	}
 	if (error != OPENAI_OK)
@@ -303,7 +343,7 @@ openai_read(enum openai_endpoint endpoint, const char *content_type,
     const char *body, size_t len, const char *cache_salt,
     struct openai_request *r)
 {
-	*r = (struct openai_request){ 0 };
+	*r = (struct openai_request){ .choices = 1 };
 	if (endpoints[endpoint].body == BODY_FORM) {
 		if (content_type == NULL ||
 		    !is_type(content_type, "multipart/form-data"))
@@ -340,11 +380,12 @@ openai_pieces(const struct openai_request *r, const char *body, size_t len,
 	const struct openai_splice *order[OPENAI_SPLICES_MAX];
 	size_t n = 0, at = 0;
 
-	for (size_t i = 0; i < r->n_splices; i++)
-		order[i] = &r->splices[i];
-	if (r->n_splices == 2 && order[1]->at < order[0]->at) {
-		order[0] = &r->splices[1];
-		order[1] = &r->splices[0];
+	for (size_t i = 0; i < r->n_splices; i++) {
+		size_t j = i;
+
+		for (; j > 0 && order[j - 1]->at > r->splices[i].at; j--)
+			order[j] = order[j - 1];
+		order[j] = &r->splices[i];
 	}
 	for (size_t i = 0; i < r->n_splices; i++) {
 		n += add_piece(&pieces[n], body + at, order[i]->at - at);

@@ -90,7 +90,7 @@ int openai_error_event(struct buf *, enum openai_error, enum openai_dialect,
 int openai_is_error_object(const char *text);
 
 #define OPENAI_MODEL_SIZE 256
-#define OPENAI_SPLICES_MAX 2
+#define OPENAI_SPLICES_MAX 3
 /* Pieces at most in a rewritten body. */
 #define OPENAI_PIECES_MAX (2 * OPENAI_SPLICES_MAX + 1)
 
@@ -101,12 +101,15 @@ struct openai_request {
 	int strip_usage; /* usage is asked for, though not by the client */
 	int64_t audio_bytes; /* of the file part */
 	int64_t max_tokens; /* of one answer times 'n'; 0: not said */
+	int64_t choices; /* 'n', answers to one request */
+	int bounded; /* openai_bound can name a maximum */
 	/* Where to change the body; private. */
 	struct openai_splice {
 		size_t at, removed;
 		char text[256];
 	} splices[OPENAI_SPLICES_MAX];
 	size_t n_splices;
+	size_t bound_at, bound_removed;
 };
 
 /*
@@ -117,6 +120,12 @@ struct openai_request {
 enum openai_error
 openai_read(enum openai_endpoint, const char *content_type, const char *body,
     size_t len, const char *cache_salt, struct openai_request *);
+
+/*
+ * Has the upstream end each answer after so many tokens, once, where the
+ * request is one for a chat and names no maximum itself ('bounded').
+ */
+void openai_bound(struct openai_request *, int64_t tokens);
 
 /*
  * The body with its changes spliced in, as pieces that point into 'body' and

@@ -131,6 +131,58 @@ describe('a budget', () => {
     assert.equal((await ask(gate, key)).status, 200);
   });
 
+  it('bounds an answer of any length near its end, and not before', async () => {
+    const { key, key_id: id } = make(gate, '--budget-tokens', '500000');
+    const sent = async () => {
+      const [r] = await gate.standin.requests(1, { body: true });
+      return JSON.parse(Buffer.from(r.body_base64, 'base64'));
+    };
+    const open = (more = {}) => ask(gate, key, chat(MODEL, more));
+    const set = (...options) => gate.pmkey('set', id, ...options);
+    const left = async () =>
+      (await gate.request('/auth/usage', { key })).json().budget.remaining_tokens;
+
+    assert.equal((await open()).status, 200);
+    assert.equal('max_tokens' in await sent(), false);
+    set('--budget-tokens', '100000');
+    await open();
+    assert.equal((await sent()).max_tokens, 16384);
+    await open({ max_tokens: null, n: 2, stream: true });
+    const body = await sent();
+    assert.equal(body.max_tokens, 8192);
+    assert.equal(body.stream_options.include_usage, true);
+    /* What the client names is not touched. */
+    await open({ max_completion_tokens: 7 });
+    assert.equal('max_tokens' in await sent(), false);
+    await ask(gate, key, { model: MODEL, prompt: 'a' }, '/v1/completions');
+    assert.equal('max_tokens' in await sent(), false);
+
+    set('--budget-tokens', String(used(gate, id).total_tokens + 300));
+    const rest = await left();
+    const last = await open();
+    assert.equal(last.status, 200);
+    const bound = (await sent()).max_tokens;
+    assert.ok(bound < rest && bound > rest / 2, `${bound} of ${rest}`);
+    set('--budget-tokens', '0', '--budget-eur', '1');
+    await open();
+    assert.equal('max_tokens' in await sent(), false);
+    set('--budget-eur', '0.01');
+    await open();
+    const { max_tokens: paid } = await sent();
+    assert.ok(paid > 1000 && paid < 2000, `${paid}`);
+  });
+
+  it('is kept by answers of any length at once', async () => {
+    const { key, key_id: id } = make(gate, '--budget-tokens', '3000');
+    const long = chat('standin/words=900', {});
+    let answers;
+
+    do answers = await Promise.all(Array.from({ length: 8 }, () => ask(gate, key, long)));
+    while (answers.some((a) => a.status === 200));
+    const total = used(gate, id).total_tokens;
+    assert.ok(total <= 3000 && total > 2800, `${total} tokens`);
+  });
+
   it('follows pmkey set, up and down', async () => {
     const { key, key_id: id } = make(gate);
 
