@@ -283,7 +283,8 @@ send_head(struct admin *a)
 
 	bad |= http_head(h, "Content-Type", "%s",
 	    a->type != NULL ? a->type : "text/html; charset=utf-8");
-	bad |= http_head(h, "Cache-Control", "no-store");
+	/* no-cache says nothing more, but lynx does not know no-store. */
+	bad |= http_head(h, "Cache-Control", "no-store, no-cache");
 	bad |= http_head(h, "Vary", "Cookie, Accept-Language");
 	if (a->location[0] != '\0')
 		bad |= http_head(h, "Location", "%s", a->location);

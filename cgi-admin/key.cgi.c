@@ -69,7 +69,8 @@ put_budget(
 		html(
 		    &a->out, " / %s", admin_number(budget, key->budget_tokens));
 	html(&a->out, " %s, %s %s</dd>\n", _("tokens"),
-	    admin_number(budget, spend->requests), _("requests"));
+	    admin_number(budget, spend->requests),
+	    ngettext("request", "requests", (unsigned long)spend->requests));
 }
 
 /* What cannot be read is logged, and shown as nothing used. */

@@ -1,6 +1,7 @@
 /* Keys as people read them. */
 #include "key_show.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,19 @@ static void
 put_state(struct admin *a, const char *kind, const char *text)
 {
 	html(&a->out, "<span class=\"state %s\">%s</span>", kind, text);
+}
+
+/* A text with one %s, where a time goes that stays on one line. */
+static void
+put_with_time(struct admin *a, const char *text, const char *when)
+{
+	const char *at = strstr(text, "%s");
+	int n = at != NULL ? (int)(at - text) : (int)strlen(text);
+	char before[128];
+
+	(void)snprintf(before, sizeof(before), "%.*s", n, text);
+	html(&a->out, "%s<span class=\"when\">%s</span>%s", before, when,
+	    at != NULL ? at + 2 : "");
 }
 
 /* Whole days until then, begun ones counted. */
@@ -36,8 +50,8 @@ key_show_state(struct admin *a, const struct key *key)
 		    key->successor[0] != '\0' ? _("replaced") : _("expired"));
 	else if (key->successor[0] != '\0') {
 		html(&a->out, "<span class=\"state soon\">");
-		html(&a->out, _("rotating until %s"),
-		    admin_time(until, key->expires));
+		put_with_time(
+		    a, _("rotating until %s"), admin_time(until, key->expires));
 		html(&a->out, "</span>");
 	} else {
 		html(&a->out, "<span class=\"state %s\">",

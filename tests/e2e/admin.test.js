@@ -73,7 +73,7 @@ describe('who gets in', () => {
     assert.equal(answer.status, 303);
     assert.match(answer.headers['set-cookie'][0],
       /^pmproxy=[\w-]{43}; Path=\/admin; HttpOnly; SameSite=Strict$/);
-    assert.equal(answer.headers['cache-control'], 'no-store');
+    assert.equal(answer.headers['cache-control'], 'no-store, no-cache');
     assert.equal((await b.get('/admin/keys')).status, 200);
   });
 
@@ -342,7 +342,7 @@ describe('over TLS', () => {
     assert.equal(headers['content-security-policy'], "default-src 'none'; " +
       "style-src 'self'; form-action 'self'; frame-ancestors 'none'; " +
       "base-uri 'none'");
-    assert.equal(headers['cache-control'], 'no-store');
+    assert.equal(headers['cache-control'], 'no-store, no-cache');
   });
 
   it('the public help tells nothing of the organisation', async () => {
@@ -370,7 +370,7 @@ describe('keys', () => {
     const { id, secret, answer } = await makeKey(b, { label: 'Spring <b>' });
 
     assert.match(secret, /^pm_/);
-    assert.equal(answer.headers['cache-control'], 'no-store');
+    assert.equal(answer.headers['cache-control'], 'no-store, no-cache');
     assert.equal(answer.headers.location, undefined);
     assert.equal(await statusOf(gate, secret), 200);
     for (const page of [`key?id=${id}`, 'keys', 'audit', 'usage', 'settings']) {
