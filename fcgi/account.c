@@ -25,7 +25,8 @@ journal_model(struct call *c)
 static const char *
 journal_key(struct call *c)
 {
-	return keys_has(c->gate->keys, c->key.id) == 0 ? "deleted" : c->key.id;
+	return keys_has_still(c->gate->keys, &c->key) == 0 ? "deleted"
+							   : c->key.id;
 }
 
 static void

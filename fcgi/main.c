@@ -23,20 +23,13 @@
 #include "lib/log.h"
 #include "lib/sandbox.h"
 #include "lib/secret.h"
+#include "workers.h"
 
-/* Enough for OpenSSL and json-c; only touched pages cost memory. */
-#define STACK_BYTES (256 * 1024)
 /* Threads beside those in flight, to say "busy" and answer /health. */
 #define SPARE_THREADS 16
 #define BACKLOG 1024
 /* Warm connections to the upstream, beyond those in use. */
 #define IDLE_UPSTREAMS 64
-/* After SIGTERM, for requests under way ... */
-#define DRAIN_SECONDS 10
-/* ... and then for telling the clients of the others, and for the journal. */
-#define FAREWELL_SECONDS 3
-/* How often idle threads are told. */
-#define WAKE_MS 100
 /* How often to look whether the folders are still the same. */
 #define LOOK_SECONDS 5
 
@@ -46,18 +39,7 @@ static const char help[] =
     "and systemd hand it over, or on a Unix socket that it makes at PATH.\n"
     "Settings come from the environment or the file named by PMPROXY_ENV.\n";
 
-static pthread_mutex_t alive_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t alive_change = PTHREAD_COND_INITIALIZER;
-static uint32_t threads_alive;
-static atomic_int ending; /* no request is taken any more */
 static int shared_socket; /* other responders listen there, too */
-
-struct worker {
-	pthread_t thread;
-	int fd; /* of the connection it serves; -1: none */
-	int alive;
-};
-static struct worker *workers;
 
 /* The memory holds what people wrote. */
 static void
@@ -194,151 +176,6 @@ prepare(struct gate *g)
 	return threads;
 }
 
-/*
- * After an accept that failed. A thread that ended here would be missing for
- * good, and in silence: a shortage passes, and without a socket lighttpd
- * starts another responder.
- */
-static void
-wait_out(int error)
-{
-	static const struct timespec pause = { .tv_nsec = 100000000 };
-	static _Atomic int64_t logged_at;
-	int64_t now = limits_now() / 1000, last = atomic_load(&logged_at);
-
-	if (atomic_load(&ending))
-		return;
-	errno = error < 0 ? -error : EIO;
-	if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK) {
-		log_warn("cannot take requests: no listening socket");
-		_exit(1);
-	}
-	if (last != now &&
-	    atomic_compare_exchange_strong(&logged_at, &last, now))
-		log_warn("cannot take requests");
-	(void)nanosleep(&pause, NULL); /* cut short it is as good */
-}
-
-static void
-serve_from(struct worker *w, int fd)
-{
-	(void)pthread_mutex_lock(&alive_lock); /* of the default kind: it */
-	w->fd = fd; /* cannot fail */
-	(void)pthread_mutex_unlock(&alive_lock);
-}
-
-static void
-answer_requests(struct gate *g, struct worker *w)
-{
-	FCGX_Request request;
-	int error;
-
-	if (FCGX_InitRequest(
-		&request, STDIN_FILENO, FCGI_FAIL_ACCEPT_ON_INTR) != 0) {
-		log_warnx("libfcgi cannot prepare a request");
-		return;
-	}
-	while (!atomic_load(&ending)) {
-		struct http http;
-
-		if ((error = FCGX_Accept_r(&request)) != 0) {
-			wait_out(error);
-			continue;
-		}
-		http_from_fcgx(&http, &request);
-		serve_from(w, http_watch_fd(&http));
-		serve(g, &http);
-		http_end(&http);
-		serve_from(w, -1); /* before it is closed */
-		FCGX_Finish_r(&request);
-	}
-	FCGX_Free(&request, 1);
-}
-
-static void
-set_alive(struct worker *w, int alive)
-{
-	(void)pthread_mutex_lock(&alive_lock); /* of the default kind: it */
-	w->thread = pthread_self(); /* cannot fail */
-	w->alive = alive;
-	if (!alive) {
-		threads_alive--;
-		(void)pthread_cond_signal(&alive_change);
-	}
-	(void)pthread_mutex_unlock(&alive_lock);
-}
-
-static void *
-work(void *arg)
-{
-	static atomic_uint started;
-	struct worker *w = &workers[atomic_fetch_add(&started, 1)];
-
-	set_alive(w, 1);
-	answer_requests(arg, w);
-	set_alive(w, 0);
-	return NULL;
-}
-
-static void
-start_threads(struct gate *g, uint32_t threads)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-
-	if (pthread_attr_init(&attr) != 0 ||
-	    pthread_attr_setstacksize(&attr, STACK_BYTES) != 0 ||
-	    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0)
-		log_fatalx("cannot prepare threads");
-	if ((workers = calloc(threads, sizeof(*workers))) == NULL)
-		log_fatal("cannot prepare threads");
-	for (uint32_t i = 0; i < threads; i++)
-		workers[i].fd = -1;
-	threads_alive = threads;
-	for (uint32_t i = 0; i < threads; i++)
-		if ((errno = pthread_create(&thread, &attr, work, g)) != 0)
-			log_fatal("cannot start thread %u", i + 1);
-	(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
-}
-
-/*
- * Threads that wait to accept shall see that it ends. On a socket of our own
- * they find that it listens no more. One that is shared has to stay as it is,
- * for the others and for who comes next: there each is woken by a signal,
- * and again, should it have been about to wait only.
- */
-static void
-wake_idle(uint32_t threads)
-{
-	if (!shared_socket)
-		return;
-	for (uint32_t i = 0; i < threads; i++)
-		if (workers[i].alive && workers[i].fd == -1)
-			(void)pthread_kill(workers[i].thread, SIGUSR2);
-}
-
-/* With the lock held; 0 once all threads have ended. */
-static int
-wait_for_threads(uint32_t threads, int64_t seconds)
-{
-	int64_t until = limits_now() + seconds * 1000;
-	struct timespec pause;
-
-	while (threads_alive > 0) {
-		if (limits_now() >= until ||
-		    clock_gettime(CLOCK_REALTIME, &pause) == -1)
-			return -1;
-		wake_idle(threads);
-		pause.tv_nsec += WAKE_MS * 1000000;
-		pause.tv_sec += pause.tv_nsec / 1000000000;
-		pause.tv_nsec %= 1000000000;
-		/* Either way it is time to look again. */
-		(void)pthread_cond_timedwait(
-		    &alive_change, &alive_lock, &pause);
-	}
-	return 0;
-}
-
 /* Waits for a signal to end, or a reason to begin anew; what to exit with. */
 static int
 wait_for_reason(const struct gate *g, const sigset_t *signals)
@@ -349,29 +186,6 @@ wait_for_reason(const struct gate *g, const sigset_t *signals)
 		if (confine_outlived(g))
 			return 1;
 	return 0;
-}
-
-/* No request is taken any more; those under way end. */
-static void
-end_requests(uint32_t threads)
-{
-	atomic_store(&ending, 1);
-	FCGX_ShutdownPending();
-	if (!shared_socket && shutdown(STDIN_FILENO, SHUT_RDWR) == -1)
-		log_warn("cannot stop listening");
-	(void)pthread_mutex_lock(&alive_lock);
-	if (wait_for_threads(threads, DRAIN_SECONDS) == -1) {
-		log_info("requests under way are broken off");
-		/*
-		 * As if their clients had left, but for the way back: it takes
-		 * an error event. What was used is written down.
-		 */
-		for (uint32_t i = 0; i < threads; i++)
-			if (workers[i].fd != -1)
-				(void)shutdown(workers[i].fd, SHUT_RD);
-		(void)wait_for_threads(threads, FAREWELL_SECONDS);
-	}
-	(void)pthread_mutex_unlock(&alive_lock);
 }
 
 /* Nothing but that accept(2) is interrupted. */
@@ -403,9 +217,9 @@ main(int argc, char *argv[])
 	    signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		log_fatal("cannot set signals up");
 	confine(&gate);
-	start_threads(&gate, threads);
+	workers_start(&gate, threads, shared_socket);
 	code = wait_for_reason(&gate, &signals);
-	end_requests(threads);
+	workers_drain();
 	/* At once: threads may still use what exit(3) would take apart. */
 	_exit(code);
 }

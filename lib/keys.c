@@ -1,7 +1,7 @@
 /*
  * Whose key is it? One snapshot of the store a process, looked at by one
- * thread at a time for as long as two fetches take, and replaced by whichever
- * thread first finds that the file has changed.
+ * thread at a time for as long as two fetches take at most, and replaced by
+ * whichever thread first finds that the file has changed.
  */
 #include "keys.h"
 
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "db_watch.h"
+#include "keys_recent.h"
 #include "keys_record.h"
 #include "log.h"
 
@@ -25,6 +26,8 @@ struct keys {
 
 	pthread_mutex_t lock; /* of all below */
 	struct db_watch store;
+	uint64_t snapshot; /* counts those that were opened */
+	struct keys_recent *recent; /* of this snapshot */
 	time_t logged_at;
 	char decoy[KEYS_ID_SIZE]; /* some key of the snapshot, or "" */
 };
@@ -127,6 +130,8 @@ refresh(struct keys *k)
 
 	if (fresh != 1)
 		return fresh;
+	k->snapshot++;
+	keys_recent_clear(k->recent);
 	k->decoy[0] = '\0';
 	if (db_each(k->store.db, KEYS_BY_ID, take_as_decoy, k) != -1)
 		return 0;
@@ -141,12 +146,15 @@ keys_open(const char *state_dir, const char *env_keys)
 	char *path = keys_path(state_dir);
 
 	if (k == NULL || path == NULL ||
+	    (k->recent = keys_recent_new()) == NULL ||
 	    set_env_keys(k, env_keys == NULL ? "" : env_keys) == -1 ||
 	    pthread_mutex_init(&k->lock, NULL) != 0) {
 		log_warn("cannot open the keys in '%s'", state_dir);
 		free(path);
-		if (k != NULL)
+		if (k != NULL) {
 			free(k->env);
+			keys_recent_free(k->recent);
+		}
 		free(k);
 		return NULL;
 	}
@@ -165,6 +173,7 @@ keys_close(struct keys *k)
 	if (k->env != NULL)
 		secret_wipe(k->env, k->n_env * sizeof(*k->env));
 	free(k->env);
+	keys_recent_free(k->recent);
 	free(k);
 }
 
@@ -172,6 +181,7 @@ keys_close(struct keys *k)
 struct found {
 	int known;
 	struct buf id, text;
+	uint64_t snapshot;
 };
 
 /*
@@ -205,9 +215,40 @@ fetch_newest(struct keys *k, const char *name, struct found *f)
 		abort();
 	if ((result = refresh(k)) == 0 && (result = fetch(k, name, f)) == -1)
 		db_watch_drop(&k->store);
+	f->snapshot = k->snapshot;
 	if (pthread_mutex_unlock(&k->lock) != 0)
 		abort();
 	return result;
+}
+
+/* 1 when it was used since the store last changed, with 'out' filled in. */
+static int
+find_recent(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
+    struct key *out)
+{
+	const struct key *key = NULL;
+
+	if (pthread_mutex_lock(&k->lock) != 0)
+		abort();
+	if (refresh(k) == 0)
+		key = keys_recent_find(k->recent, hash);
+	if (key != NULL)
+		*out = *key;
+	if (pthread_mutex_unlock(&k->lock) != 0)
+		abort();
+	return key != NULL;
+}
+
+static void
+remember(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
+    const struct key *key)
+{
+	if (pthread_mutex_lock(&k->lock) != 0)
+		abort();
+	if (key->snapshot == k->snapshot)
+		keys_recent_add(k->recent, hash, key);
+	if (pthread_mutex_unlock(&k->lock) != 0)
+		abort();
 }
 
 /* Once a second at most. */
@@ -243,12 +284,14 @@ static enum keys_result
 verify_stored(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
     int64_t now, struct key *key)
 {
-	struct found f = { 0, BUF(KEYS_ID_SIZE - 1), BUF(KEYS_RECORD_MAX) };
+	struct found f = { 0, BUF(KEYS_ID_SIZE - 1), BUF(KEYS_RECORD_MAX), 0 };
 	struct keys_record record = { 0 };
 	enum keys_result result = KEYS_ERROR;
 	char name[KEYS_NAME_SIZE];
 	int sound;
 
+	if (find_recent(k, hash, key))
+		return judge(key, now);
 	keys_name_by_hash(name, hash);
 	if (fetch_newest(k, name, &f) == 0) {
 		sound = keys_record_parse(
@@ -263,6 +306,9 @@ verify_stored(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
 			result = KEYS_ERROR;
 		}
 	}
+	key->snapshot = f.snapshot;
+	if (result == KEYS_OK)
+		remember(k, hash, key);
 	secret_wipe(name, sizeof(name));
 	secret_wipe(&record, sizeof(record));
 	buf_free(&f.id);
@@ -312,12 +358,26 @@ keys_verify(
 enum keys_result
 keys_check(struct keys *k)
 {
-	struct found f = { 0, BUF(KEYS_ID_SIZE - 1), BUF(KEYS_RECORD_MAX) };
+	struct found f = { 0, BUF(KEYS_ID_SIZE - 1), BUF(KEYS_RECORD_MAX), 0 };
 	int result = fetch_newest(k, KEYS_BY_HASH, &f);
 
 	buf_free(&f.id);
 	buf_free(&f.text);
 	return result == 0 ? KEYS_OK : KEYS_ERROR;
+}
+
+int
+keys_has_still(struct keys *k, const struct key *key)
+{
+	int fresh, same;
+
+	if (pthread_mutex_lock(&k->lock) != 0)
+		abort();
+	fresh = refresh(k);
+	same = fresh == 0 && key->snapshot == k->snapshot;
+	if (pthread_mutex_unlock(&k->lock) != 0)
+		abort();
+	return same ? 1 : keys_has(k, key->id);
 }
 
 int

@@ -37,6 +37,8 @@ struct key {
 	/* In a calendar month (UTC); 0: no budget. */
 	int64_t budget_eur; /* nano-EUR */
 	int64_t budget_tokens;
+	/* Set by keys_verify, for keys_has_still; of no meaning elsewhere. */
+	uint64_t snapshot;
 };
 
 enum keys_result {
@@ -61,8 +63,8 @@ struct keys *keys_open(const char *state_dir, const char *env_keys);
 void keys_close(struct keys *);
 
 /*
- * Whose key is it, and is it valid now? Thread-safe; takes the same steps and
- * so the same time whatever the answer. Fills 'out' for KEYS_OK only.
+ * Whose key is it, and is it valid now? Thread-safe. Whatever is refused takes
+ * the same steps and so the same time. Fills 'out' for KEYS_OK only.
  */
 enum keys_result keys_verify(
     struct keys *, const char *token, size_t len, int64_t now, struct key *out);
@@ -72,6 +74,8 @@ enum keys_result keys_check(struct keys *);
 
 /* 1 when there is a key with that id, 0 not, -1 the store cannot be read. */
 int keys_has(struct keys *, const char *id);
+/* The same for a key that keys_verify gave; at no cost while nothing changed. */
+int keys_has_still(struct keys *, const struct key *);
 
 /* 1 when the key may use that model. */
 int key_allows(const struct key *, const char *model);

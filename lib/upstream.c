@@ -251,7 +251,7 @@ attempt(struct upstream *u, struct transfer *t, int *unread)
 		log_warnx("upstream: libcurl cannot end");
 free:
 	curl_easy_cleanup(t->easy);
-	upstream_free_fields(t);
+	upstream_free_options(t);
 	t->easy = NULL;
 	return end;
 }
@@ -259,7 +259,7 @@ free:
 enum upstream_end
 upstream_run(struct upstream *u, const struct upstream_exchange *x)
 {
-	struct transfer t = { .x = x };
+	struct transfer t = { .x = x, .whole = BUF(UPSTREAM_WHOLE_MAX) };
 	enum upstream_end end;
 	int unread;
 

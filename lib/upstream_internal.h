@@ -7,7 +7,14 @@
 
 #include <curl/curl.h>
 
+#include "buf.h"
 #include "upstream.h"
+
+/*
+ * A body up to this is sent with its head at once: one system call and one
+ * packet less, and libcurl needs no buffer of 64 KiB.
+ */
+#define UPSTREAM_WHOLE_MAX 16384
 
 struct transfer {
 	const struct upstream_exchange *x;
@@ -16,6 +23,7 @@ struct transfer {
 	struct upstream_head head;
 	size_t head_bytes;
 	size_t piece, at; /* reading position in the body's pieces */
+	struct buf whole; /* or the pieces of a short body, joined */
 	CURLcode code; /* how libcurl ended this attempt */
 	int sent; /* this attempt was on some connection already */
 	int retried;
@@ -37,8 +45,8 @@ int upstream_may_retry(struct transfer *);
 /* Sets every option of t->easy; 0, or not. */
 int upstream_set_options(const char *url, struct transfer *);
 
-/* Wipes and frees the fields. */
-void upstream_free_fields(struct transfer *);
+/* Wipes and frees what upstream_set_options made. */
+void upstream_free_options(struct transfer *);
 
 /* libcurl's callbacks for an answer. */
 size_t upstream_take_head(char *, size_t, size_t, void *transfer);

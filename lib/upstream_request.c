@@ -56,7 +56,8 @@ begin_request(void *arg, char *to, char *from, int to_port, int from_port)
 	if (t->sent && !upstream_may_retry(t))
 		return CURL_PREREQFUNC_ABORT;
 	t->sent = 1;
-	t->piece = t->at = 0;
+	t->piece = t->whole.len > 0 ? t->x->n_body : 0;
+	t->at = 0;
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -89,13 +90,23 @@ set_fields(struct transfer *t)
 }
 
 void
-upstream_free_fields(struct transfer *t)
+upstream_free_options(struct transfer *t)
 {
 	/* The organisation's key is among them. */
 	for (struct curl_slist *f = t->fields; f != NULL; f = f->next)
 		secret_wipe(f->data, strlen(f->data));
 	curl_slist_free_all(t->fields);
 	t->fields = NULL;
+	buf_free(&t->whole);
+}
+
+static int
+join_body(struct transfer *t)
+{
+	for (size_t i = 0; i < t->x->n_body; i++)
+		(void)buf_add(&t->whole, t->x->body[i].iov_base,
+		    t->x->body[i].iov_len); /* it sticks when it fails */
+	return t->whole.failed ? -1 : 0;
 }
 
 static int
@@ -105,9 +116,14 @@ set_body(struct transfer *t)
 
 	for (size_t i = 0; i < t->x->n_body; i++)
 		length += (curl_off_t)t->x->body[i].iov_len;
-	return curl_easy_setopt(t->easy, CURLOPT_POST, 1L) ||
-	    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, length) ||
-	    curl_easy_setopt(t->easy, CURLOPT_READFUNCTION, give_body) ||
+	if (curl_easy_setopt(t->easy, CURLOPT_POST, 1L) ||
+	    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, length))
+		return -1;
+	if (length > 0 && length <= UPSTREAM_WHOLE_MAX)
+		return join_body(t) == -1 ||
+		    curl_easy_setopt(
+			t->easy, CURLOPT_POSTFIELDS, t->whole.data);
+	return curl_easy_setopt(t->easy, CURLOPT_READFUNCTION, give_body) ||
 	    curl_easy_setopt(t->easy, CURLOPT_READDATA, t) ||
 	    curl_easy_setopt(t->easy, CURLOPT_SEEKFUNCTION, rewind_body) ||
 	    curl_easy_setopt(t->easy, CURLOPT_SEEKDATA, t);
