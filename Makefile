@@ -110,6 +110,12 @@ $(BUILD)/bin/pmdoctor: $(DOCTOR_OBJ)
 $(BUILD)/bin/pmdoctor: CLI_OBJ += $(DOCTOR_OBJ)
 $(BUILD)/bin/pmdoctor: LIBS_BASE += -lcurl
 
+# Certificates: a script that runs uacme and openssl.
+$(BUILD)/bin/pmproxy-certificate: cli/pmproxy-certificate
+	@mkdir -p $(@D)
+	cp $< $@
+all: $(BUILD)/bin/pmproxy-certificate
+
 # --- Admin pages: one CGI program each, the style sheet, the translations ----
 
 $(BUILD)/obj/cgi-admin/frame.o: CFLAGS_ALL += -DADMIN_STYLE='"$(ADMIN_CSS)"'
@@ -293,6 +299,7 @@ install: all
 	$(if $(CLI_BIN),install -m 755 $(CLI_BIN) $(DESTDIR)$(PREFIX)/bin)
 	$(if $(FCGI_OBJ),install -D -m 755 $(BUILD)/fcgi/v1.fcgi \
 	    $(DESTDIR)$(PREFIX)/lib/pmproxy/fcgi/v1.fcgi)
+	install -m 755 cli/pmproxy-certificate $(DESTDIR)$(PREFIX)/bin
 	# PMPROXY_BIN wants bin/ and fcgi/ in one folder.
 	ln -sfn ../../bin $(DESTDIR)$(PREFIX)/lib/pmproxy/bin
 	$(if $(ADMIN_BIN),install -d \

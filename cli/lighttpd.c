@@ -305,29 +305,89 @@ put_user(struct buf *out, const char *state_dir)
 	    user->pw_name, group->gr_name);
 }
 
+/*
+ * 1 when a certificate is to come by itself and is not there yet. Then only
+ * plain HTTP is spoken: for the authority's question, /health, and a refusal
+ * of all else.
+ */
+static int
+is_pending(const struct config *config)
+{
+	const char *file;
+
+	if (!config_number(config, CONFIG_TLS_AUTO))
+		return 0;
+	file = config_text(config, CONFIG_TLS_CERT_FILE);
+	if (access(file, F_OK) == 0 || errno != ENOENT)
+		return 0;
+	log_info("no certificate yet: plain HTTP alone, until "
+		 "pmproxy-certificate has got one");
+	return 1;
+}
+
+/* What listens where. */
+static int
+put_ports(struct buf *out, const struct config *config, int pending)
+{
+	int64_t port = config_number(config, CONFIG_PORT),
+		plain = config_number(config, CONFIG_HTTP_PORT);
+
+	if (put_address(out) == -1 ||
+	    put_number(out, "port", pending ? plain : port) == -1)
+		return -1;
+	/*
+	 * The port of TLS is left alone until then, unless root has to open it
+	 * before it goes on as another.
+	 */
+	if (pending && port < 1024 && geteuid() == 0)
+		plain = port;
+	else if (plain == 0 || pending)
+		return 0;
+	return buf_printf(out,
+	    "$SERVER[\"socket\"] == var.address + \":%" PRId64 "\" {\n"
+	    "\tssl.engine = \"disable\"\n}\n",
+	    plain);
+}
+
+static int
+put_tls(struct buf *out, const struct config *config)
+{
+	const char *certificate = config_text(config, CONFIG_TLS_CERT_FILE),
+		   *key = config_text(config, CONFIG_TLS_KEY_FILE),
+		   *ocsp = config_text(config, CONFIG_TLS_OCSP_FILE);
+	int pending = is_pending(config);
+
+	/* lighttpd wants each file it is told of, be TLS on or not. */
+	if (pending)
+		certificate = key = "";
+	/* Most authorities give none. */
+	if (config_number(config, CONFIG_TLS_AUTO) && access(ocsp, F_OK) == -1)
+		ocsp = "";
+	if (put_switch(out, "tls", *certificate != '\0') == -1 ||
+	    put_path(out, "tls_cert_file", "TLS_CERT_FILE", certificate) ==
+		-1 ||
+	    put_path(out, "tls_key_file", "TLS_KEY_FILE", key) == -1 ||
+	    put_path(out, "tls_ocsp_file", "TLS_OCSP_FILE", ocsp) == -1)
+		return -1;
+	return put_ports(out, config, pending);
+}
+
 static int
 put_all(struct buf *out, const struct config *config)
 {
-	int tls = *config_text(config, CONFIG_TLS_CERT_FILE) != '\0';
 	int64_t body = config_number(config, CONFIG_MAX_BODY_BYTES);
 
 	if (put_program_folder(out) == -1 || put_share_folder(out) == -1 ||
 	    put_path(out, "run_dir", "RUN_DIR",
 		config_text(config, CONFIG_RUN_DIR)) == -1 ||
-	    put_address(out) == -1 ||
-	    put_number(out, "port", config_number(config, CONFIG_PORT)) == -1 ||
 	    put_responders(out, config) == -1 ||
 	    /* lighttpd counts KiB; the responder knows the exact bound. */
 	    put_number(out, "max_body_kib", (body + 1023) / 1024) == -1 ||
 	    put_write_idle(out, config_number(config, CONFIG_IDLE_TIMEOUT)) ==
 		-1 ||
 	    put_room(out, config_number(config, CONFIG_MAX_IN_FLIGHT)) == -1 ||
-	    put_switch(out, "tls", tls) == -1 || put_http2(out) == -1 ||
+	    put_tls(out, config) == -1 || put_http2(out) == -1 ||
 	    put_forwarders(out, config) == -1 ||
-	    put_path(out, "tls_cert_file", "TLS_CERT_FILE",
-		config_text(config, CONFIG_TLS_CERT_FILE)) == -1 ||
-	    put_path(out, "tls_key_file", "TLS_KEY_FILE",
-		config_text(config, CONFIG_TLS_KEY_FILE)) == -1 ||
 	    put_user(out, config_text(config, CONFIG_STATE_DIR)) == -1 ||
 	    put_environment(out) == -1)
 		return -1;

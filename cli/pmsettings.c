@@ -21,6 +21,7 @@ static const char overall_help[] =
     "  set       change one\n"
     "  unset     go back to what the configuration says\n"
     "  price     show and change what models cost\n"
+    "  get       print what a setting was at start, for scripts\n"
     "  lighttpd  print what lighttpd.conf needs; lighttpd runs this itself\n"
     "\n"
     "A change is in force for the next request, and stands in front of the\n"
@@ -40,6 +41,13 @@ static const char set_help[] =
     "VALUE is a whole number, or a span of time like 90, 5m, 2h.\n";
 
 static const char unset_help[] = "usage: pmsettings unset NAME\n";
+
+static const char get_help[] =
+    "usage: pmsettings get NAME\n"
+    "\n"
+    "Prints what environment and .env file make of a setting, be it given,\n"
+    "default or derived from others; an empty line if it is none of these.\n"
+    "Secrets are not printed.\n";
 
 static const char lighttpd_help[] =
     "usage: pmsettings lighttpd\n"
@@ -236,6 +244,26 @@ unset(char **operands, void *arg)
 }
 
 static enum command_exit
+get(char **operands, void *arg)
+{
+	const struct request *r = arg;
+	enum config_name name = config_find(operands[0]);
+	int64_t min, max;
+
+	if (name == CONFIG__MAX || config_is_secret(name)) {
+		log_warnx(name == CONFIG__MAX ? "no such setting: '%s'"
+					      : "'%s' is a secret",
+		    operands[0]);
+		return COMMAND_WRONG_USE;
+	}
+	if (config_is_number(name, &min, &max))
+		printf("%" PRId64 "\n", config_number(r->config, name));
+	else
+		printf("%s\n", config_text(r->config, name));
+	return COMMAND_DONE;
+}
+
+static enum command_exit
 lighttpd(char **none, void *arg)
 {
 	const struct request *r = arg;
@@ -249,6 +277,7 @@ static const struct command commands[] = {
 	{ "list", list_help, "j", { NULL }, list },
 	{ "set", set_help, "", { "NAME", "VALUE" }, set },
 	{ "unset", unset_help, "", { "NAME" }, unset },
+	{ "get", get_help, "", { "NAME" }, get },
 	{ "lighttpd", lighttpd_help, "", { NULL }, lighttpd },
 };
 

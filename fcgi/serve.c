@@ -123,6 +123,13 @@ is_https(const struct call *c)
 	return http_is_secure(c->http, &c->gate->peers);
 }
 
+/* Health checks of a load balancer come over plain HTTP. */
+static int
+is_for_monitors(const struct route *r)
+{
+	return r->access == OPEN_TO_ALL || r->access == LIMITED_BY_ADDRESS;
+}
+
 static enum openai_error
 check_access(struct call *c)
 {
@@ -151,9 +158,8 @@ answer(struct call *c)
 	if (*path == '\0' || http_is_ambiguous(c->http))
 		return OPENAI_BAD_REQUEST;
 	found = find_route(c, path, method);
-	/* Health checks of a load balancer come over plain HTTP. */
 	if (config_number(c->gate->config, CONFIG_FORCE_HTTPS) &&
-	    !is_https(c) && !(found == 1 && c->route->access == OPEN_TO_ALL))
+	    !is_https(c) && !(found == 1 && is_for_monitors(c->route)))
 		return OPENAI_HTTPS_REQUIRED;
 	if (found == 0)
 		return OPENAI_UNKNOWN_URL;

@@ -1,6 +1,8 @@
 /* Settings out of the environment and a .env file, checked together. */
 #include "config.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +15,9 @@
 #define KEY_MAX 1000
 #define METRICS_TOKEN_MIN 16
 #define URL_MAX 500
+/* Of a host's name (RFC 1035, 2.3.4). */
+#define DOMAIN_MAX 253
+#define LABEL_MAX 63
 
 struct config {
 	char *text[CONFIG__MAX]; /* NULL: never given */
@@ -139,13 +144,108 @@ check_url(const struct config *c)
 	return -1;
 }
 
+/* A name as certificates have it; an address is not one. */
 static int
-check_tls(struct config *c)
+check_domain(const struct config *c)
 {
-	int tls = *config_text(c, CONFIG_TLS_CERT_FILE) != '\0';
+	const char *name = config_text(c, CONFIG_DOMAIN), *label = name;
+	size_t n = strlen(name);
 
+	if (n == 0)
+		return 0;
+	while (n <= DOMAIN_MAX) {
+		size_t len = strspn(label,
+		    "abcdefghijklmnopqrstuvwxyz"
+		    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
+
+		if (len == 0 || len > LABEL_MAX || *label == '-' ||
+		    label[len - 1] == '-')
+			break;
+		if (label[len] == '\0' && strspn(label, "0123456789") != len)
+			return 0;
+		if (label[len] != '.')
+			break;
+		label += len + 1;
+	}
+	log_warnx("DOMAIN: not the name of a host");
+	return -1;
+}
+
+/* What is told to it, and what it answers, would pass in the clear. */
+static int
+check_acme_url(const struct config *c)
+{
+	const char *url = config_text(c, CONFIG_ACME_URL);
+
+	if (strlen(url) < URL_MAX && strpbrk(url, " \"\\") == NULL &&
+	    strncmp(url, "https://", 8) == 0)
+		return 0;
+	log_warnx("ACME_URL: not of the form https://host/path");
+	return -1;
+}
+
+/* Where pmproxy-certificate keeps what it got. */
+static int
+settle_automatic_files(struct config *c)
+{
+	static const struct {
+		enum config_name name;
+		const char *file;
+	} all[] = { { CONFIG_TLS_CERT_FILE, "chain.pem" },
+		{ CONFIG_TLS_KEY_FILE, "key.pem" },
+		{ CONFIG_TLS_OCSP_FILE, "ocsp.der" } };
+	char path[PATH_MAX];
+	int n, bad = 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (*config_text(c, all[i].name) != '\0') {
+			log_warnx("%s: is for a certificate of your own, "
+				  "without TLS_AUTO",
+			    config_label(all[i].name));
+			return -1;
+		}
+		n = snprintf(path, sizeof(path), "%s/tls/live/%s",
+		    config_text(c, CONFIG_STATE_DIR), all[i].file);
+		if (n < 0 || (size_t)n >= sizeof(path)) {
+			log_warnx("STATE_DIR: too long");
+			return -1;
+		}
+		bad |= remember(c, all[i].name, path);
+	}
+	return bad;
+}
+
+/* The authority asks on port 80, or wherever that leads. */
+static int
+settle_automatic(struct config *c)
+{
+	if (*config_text(c, CONFIG_DOMAIN) == '\0') {
+		log_warnx("TLS_AUTO: needs DOMAIN");
+		return -1;
+	}
+	if (!config_is_given(c, CONFIG_HTTP_PORT))
+		c->number[CONFIG_HTTP_PORT] = 80;
+	if (c->number[CONFIG_HTTP_PORT] == 0) {
+		log_warnx("TLS_AUTO: needs an HTTP_PORT");
+		return -1;
+	}
+	return settle_automatic_files(c);
+}
+
+static int
+settle_tls(struct config *c)
+{
+	int tls;
+
+	if (config_number(c, CONFIG_TLS_AUTO) && settle_automatic(c) == -1)
+		return -1;
+	tls = *config_text(c, CONFIG_TLS_CERT_FILE) != '\0';
 	if (tls != (*config_text(c, CONFIG_TLS_KEY_FILE) != '\0')) {
 		log_warnx("TLS_CERT_FILE and TLS_KEY_FILE go together");
+		return -1;
+	}
+	if (c->number[CONFIG_HTTP_PORT] == c->number[CONFIG_PORT]) {
+		log_warnx("HTTP_PORT: the same as PORT");
 		return -1;
 	}
 	if (*config_text(c, CONFIG_FORCE_HTTPS) == '\0')
@@ -213,8 +313,9 @@ config_load(void)
 	    read_environment(c) == -1 ||
 	    /* Each, so that every mistake is told at once. */
 	    (read_key_file(c) | settle_numbers(c) | check_characters(c) |
-		check_url(c) | check_tls(c) | check_proxies(c) |
-		check_metrics_token(c)) != 0) {
+		check_url(c) | check_domain(c) | check_acme_url(c) |
+		settle_tls(c) | check_proxies(c) | check_metrics_token(c)) !=
+		0) {
 		config_free(c);
 		return NULL;
 	}

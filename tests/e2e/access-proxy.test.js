@@ -20,7 +20,8 @@ after(() => Promise.all([forced, trusting, doubting, tls]
 describe('plain HTTP where HTTPS is enforced', { timeout: 30000 }, () => {
   test('is refused, whatever is asked', async () => {
     for (const [path, options] of [['/v1/models', {}], [CHAT, chat()],
-      ['/auth/key-info', {}], ['/v1/nope', {}], ['/health/ready', { auth: false }],
+      ['/auth/key-info', {}], ['/v1/nope', {}], ['/metrics', {}],
+      ['/health/nope', { auth: false }],
       [CHAT, { ...chat(), headers: { 'x-forwarded-proto': 'https',
         forwarded: 'proto=https' } }]])
       checkError(await forced.request(path, options), 403,
@@ -28,8 +29,11 @@ describe('plain HTTP where HTTPS is enforced', { timeout: 30000 }, () => {
     assert.equal((await forced.standin.stats()).requests, 0);
   });
 
-  test('but for /health', async () => {
-    assert.equal((await forced.request('/health', { auth: false })).status, 200);
+  test('but for /health and /health/ready', async () => {
+    for (const path of ['/health', '/health/ready'])
+      assert.equal((await forced.request(path, { auth: false })).status, 200);
+    checkError(await forced.request('/health', { method: 'POST' }), 403,
+      'invalid_request_error', 'https_required');
   });
 
   test('in Anthropic\'s shape too', async () => {

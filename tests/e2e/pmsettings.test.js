@@ -58,7 +58,8 @@ test('only live settings, within their bounds', (t) => {
   const dir = stateDir(t);
   const misuse = [[], ['nothing'], ['set'], ['set', 'RATE_LIMIT_WINDOW'],
     ['set', 'RATE_LIMIT_WINDOW', '1', '2'], ['set', 'PORT', '80'], ['set', 'NOTHING', '1'],
-    ['set', 'ADMIN_PASSWORD', 'x'], ['unset', 'PORT'], ['unset'], ['list', 'x'],
+    ['set', 'ADMIN_PASSWORD', 'x'], ['unset', 'PORT'], ['unset'],
+    ['get'], ['get', 'NOTHING'], ['get', 'ADMIN_PASSWORD'], ['get', 'PORT', 'PORT'], ['list', 'x'],
     ['set', '--json', 'RATE_LIMIT_WINDOW', '1'],
     ...['', '0', '-1', '1.5', 'x', '86401', '2d'].map((v) => ['set', 'RATE_LIMIT_WINDOW', v])];
 
@@ -76,6 +77,18 @@ test('no secret shows', (t) => {
 
   for (const args of [['list'], ['list', '--json'], ['lighttpd']])
     assert.ok(!ok(dir, args, extra).includes('hush'), args.join(' '));
+});
+
+test('get: what a setting was at start, for scripts', (t) => {
+  const dir = stateDir(t);
+  const auto = { TLS_AUTO: '1', DOMAIN: 'gate.example.org' };
+
+  assert.strictEqual(ok(dir, ['get', 'PORT']), '8080\n');
+  assert.strictEqual(ok(dir, ['get', 'PORT'], { PORT: '443' }), '443\n');
+  assert.strictEqual(ok(dir, ['get', 'DOMAIN']), '\n');
+  assert.strictEqual(ok(dir, ['get', 'HTTP_PORT'], auto), '80\n');
+  assert.strictEqual(ok(dir, ['get', 'TLS_CERT_FILE'], auto),
+    `${dir}/tls/live/chain.pem\n`);
 });
 
 test('a damaged store is a failure that names it', (t) => {
@@ -96,7 +109,8 @@ test('the program and each command help', (t) => {
   const dir = stateDir(t);
   const commands = [...ok(dir, ['--help']).matchAll(/^ {2}([a-z]+) /gm)].map((m) => m[1]);
 
-  assert.deepStrictEqual(commands, ['list', 'set', 'unset', 'price', 'lighttpd']);
+  assert.deepStrictEqual(commands, ['list', 'set', 'unset', 'price', 'get',
+    'lighttpd']);
   for (const command of commands)
     assert.match(ok(dir, [command, '--help']), new RegExp(`^usage: pmsettings ${command}`));
 });

@@ -90,8 +90,15 @@ static const struct {
 	{ "PORT", NULL, 8080, 0, 0, 1, 65535 },
 	{ "STATE_DIR", "/var/lib/pmproxy", 0, 0, 0, 0, 0 },
 	{ "RUN_DIR", "/run/pmproxy", 0, 0, 0, 0, 0 },
+	{ "DOMAIN", "", 0, 0, 0, 0, 0 },
+	{ "TLS_AUTO", NULL, 0, 0, 0, 0, 1 },
+	{ "ACME_URL", "https://acme-v02.api.letsencrypt.org/directory", 0, 0, 0,
+	    0, 0 },
+	{ "ACME_EMAIL", "", 0, 0, 0, 0, 0 },
+	{ "HTTP_PORT", NULL, 0, 0, 0, 0, 65535 },
 	{ "TLS_CERT_FILE", "", 0, 0, 0, 0, 0 },
 	{ "TLS_KEY_FILE", "", 0, 0, 0, 0, 0 },
+	{ "TLS_OCSP_FILE", "", 0, 0, 0, 0, 0 },
 	{ "FORCE_HTTPS", NULL, 0, 0, 0, 0, 1 },
 	{ "TRUST_PROXY", "0", 0, 0, 0, 0, 0 },
 	{ "TRUST_PROXY_HEADER", "X-Forwarded-For", 0, 0, 0, 0, 0 },
@@ -174,6 +181,7 @@ START_TEST(each_bound_holds)
 	if (settings[_i].text != NULL)
 		return;
 	setenv("TRUST_PROXY", "192.0.2.1", 1); /* PROXY_PROTOCOL wants it */
+	setenv("DOMAIN", "gate.example.org", 1); /* for TLS_AUTO */
 	snprintf(value, sizeof(value), "%" PRId64, settings[_i].min);
 	setenv(label, value, 1);
 	ck_assert_int_eq(config_number(c = load(), name), settings[_i].min);
@@ -464,6 +472,128 @@ START_TEST(https_is_forced_where_tls_is_on_unless_told)
 END_TEST
 
 static const struct {
+	const char *name;
+	int ok;
+} domains[] = {
+	{ "gate.example.org", 1 },
+	{ "localhost", 1 },
+	{ "XN--BCHER-KVA.example", 1 },
+	{ "3.example", 1 },
+	{ "a-b.c--d", 1 },
+	{ "192.0.2.1", 0 },
+	{ "gate.example.org.", 0 },
+	{ ".example.org", 0 },
+	{ "a..b", 0 },
+	{ "-a.example", 0 },
+	{ "a-.example", 0 },
+	{ "*.example.org", 0 },
+	{ "a_b.example", 0 },
+	{ "a.example/x", 0 },
+	{ "a.example:443", 0 },
+	{ "a example", 0 },
+	{ "b\xc3\xbc"
+	  "cher.example",
+	    0 },
+};
+
+START_TEST(a_domain_is_the_name_of_a_host)
+{
+	struct config *c;
+
+	setenv("DOMAIN", domains[_i].name, 1);
+	if (!domains[_i].ok) {
+		refused("DOMAIN: not the name of a host");
+		return;
+	}
+	c = load();
+	ck_assert_str_eq(config_text(c, CONFIG_DOMAIN), domains[_i].name);
+	config_free(c);
+}
+END_TEST
+
+START_TEST(a_domain_is_no_longer_than_names_may_be)
+{
+	char name[300];
+	struct config *c;
+
+	memset(name, 'a', sizeof(name));
+	for (int i = 63; i < 252; i += 64)
+		name[i] = '.';
+	name[253] = '\0';
+	setenv("DOMAIN", name, 1);
+	config_free(c = load());
+	name[253] = 'a';
+	name[254] = '\0';
+	setenv("DOMAIN", name, 1);
+	refused("DOMAIN: not");
+	memset(name, 'a', 64);
+	name[63] = '\0';
+	setenv("DOMAIN", name, 1);
+	config_free(c = load());
+	name[63] = 'a';
+	name[64] = '\0';
+	setenv("DOMAIN", name, 1);
+	refused("DOMAIN: not");
+}
+END_TEST
+
+START_TEST(an_automatic_certificate_brings_its_settings)
+{
+	struct config *c;
+
+	setenv("TLS_AUTO", "1", 1);
+	refused("TLS_AUTO: needs DOMAIN");
+	setenv("DOMAIN", "gate.example.org", 1);
+	setenv("STATE_DIR", "/state", 1);
+	c = load();
+	ck_assert_str_eq(
+	    config_text(c, CONFIG_TLS_CERT_FILE), "/state/tls/live/chain.pem");
+	ck_assert_str_eq(
+	    config_text(c, CONFIG_TLS_KEY_FILE), "/state/tls/live/key.pem");
+	ck_assert_str_eq(
+	    config_text(c, CONFIG_TLS_OCSP_FILE), "/state/tls/live/ocsp.der");
+	ck_assert_int_eq(config_number(c, CONFIG_HTTP_PORT), 80);
+	ck_assert_int_eq(config_number(c, CONFIG_FORCE_HTTPS), 1);
+	config_free(c);
+	setenv("HTTP_PORT", "8080", 1);
+	refused("HTTP_PORT: the same as PORT");
+	setenv("HTTP_PORT", "8081", 1);
+	c = load();
+	ck_assert_int_eq(config_number(c, CONFIG_HTTP_PORT), 8081);
+	config_free(c);
+	setenv("HTTP_PORT", "0", 1);
+	refused("TLS_AUTO: needs an HTTP_PORT");
+	unsetenv("HTTP_PORT");
+	setenv("TLS_KEY_FILE", "/key", 1);
+	refused("TLS_KEY_FILE: is for a certificate of your own");
+}
+END_TEST
+
+static const struct {
+	const char *url;
+	int ok;
+} authorities[] = {
+	{ "https://acme.example/directory", 1 },
+	{ "https://127.0.0.1:14000/dir", 1 },
+	{ "http://acme.example/directory", 0 },
+	{ "acme.example", 0 },
+	{ "https://acme.example/a b", 0 },
+};
+
+START_TEST(an_authority_is_asked_over_tls)
+{
+	struct config *c;
+
+	setenv("ACME_URL", authorities[_i].url, 1);
+	if (!authorities[_i].ok) {
+		refused("ACME_URL: not of the form");
+		return;
+	}
+	config_free(c = load());
+}
+END_TEST
+
+static const struct {
 	const char *url;
 	int ok;
 } urls[] = {
@@ -623,6 +753,10 @@ cases(void)
 	tcase_add_test(t, the_environment_wins_unless_it_is_empty);
 	tcase_add_test(t, https_is_forced_where_tls_is_on_unless_told);
 	tcase_add_test(t, proxies_are_named_or_refused);
+	ADD_ROWS(t, a_domain_is_the_name_of_a_host, domains);
+	tcase_add_test(t, a_domain_is_no_longer_than_names_may_be);
+	tcase_add_test(t, an_automatic_certificate_brings_its_settings);
+	ADD_ROWS(t, an_authority_is_asked_over_tls, authorities);
 	ADD_ROWS(t, the_upstream_is_an_origin, urls);
 	ADD_ROWS(t, a_key_may_come_from_a_file, keys);
 	tcase_add_test(t, a_key_has_one_source);
