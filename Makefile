@@ -82,6 +82,7 @@ help:
 	@echo 'make lint       static checks'
 	@echo 'make sanitize   the tests under ASan+UBSan and TSan'
 	@echo 'make fuzz       run each fuzzer for FUZZ_SECONDS'
+	@echo 'make mutate     break lib/ on purpose, and see whether tests notice'
 	@echo 'make bench      measure beside what you would use instead'
 	@echo 'make install    DESTDIR= PREFIX='
 	@echo
@@ -249,6 +250,13 @@ fuzz-smoke: fuzz-build
 fuzz-programs: $(FUZZ_BIN)
 $(FUZZ_BIN): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(LIB)
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS_FCGI)
+
+# --- Mutants: does a unit test notice when lib/ is broken? --------------------
+
+# make mutate MODULES="keys json" MUTANTS=100 SEED=1
+.PHONY: mutate
+mutate: all
+	@BUILD=$(BUILD) MUTANTS=$(MUTANTS) SEED=$(SEED) scripts/mutate $(MODULES)
 
 # --- Measuring ---------------------------------------------------------------
 
