@@ -1,6 +1,6 @@
 /*
- * Every page under axe-core, in light and in dark, and 320 px wide. Only here
- * scripts run: axe's own, past the pages' policy.
+ * Every page under axe-core, in light and in dark, 320 px wide, and enlarged to
+ * 200 %. Only here scripts run: axe's own, past the pages' policy.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -14,8 +14,8 @@ const axe = readFileSync(
   createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const LIMIT = { timeout: 240000 };
 
-/* Chromium's own zoom of 200 % makes the same page of a 640 px window. */
 const NARROW = 320;
+const WIDE = 1280;
 
 let browser, gate, made;
 
@@ -99,6 +99,63 @@ async function violations(page) {
 const widthOf = (page) => page.evaluate(() =>
   document.documentElement.scrollWidth);
 
+/* What stands out over the edge, or is cut off by its own box. */
+const cutOff = (page) => page.evaluate(() => {
+  const width = document.documentElement.clientWidth;
+  const seen = [...document.body.querySelectorAll('*')].filter((e) =>
+    !e.closest('svg, pre, .skip') && e.getClientRects().length > 0);
+
+  return seen.filter((e) => {
+    const box = e.getBoundingClientRect();
+    const hides = getComputedStyle(e).overflowX !== 'visible' &&
+      !e.matches('input, select') && e.scrollWidth > e.clientWidth + 1;
+    return box.right > width + 0.5 || box.left < -0.5 || hides;
+  }).map((e) => `${e.tagName} ${e.className}: ${e.textContent.slice(0, 40)}`);
+});
+
+describe('enlarged to 200 %', LIMIT, () => {
+  let context, page;
+
+  /* As the browser's zoom does: a CSS pixel is two of the screen's. */
+  before(async () => {
+    ({ context, page } = await openPage(browser, gate, { script: true,
+      bypassCSP: true, viewport: { width: WIDE / 2, height: 400 },
+      deviceScaleFactor: 2 }));
+    await logIn(page, gate);
+  });
+  after(() => context?.close());
+
+  for (const [name, where] of Object.entries(PAGES))
+    it(name, async () => {
+      await page.setViewportSize({ width: WIDE / 2, height: 400 });
+      await page.goto('/admin/keys?lang=en');
+      await go(page, where);
+      assert.equal(await page.evaluate(() => devicePixelRatio), 2);
+      assert.ok(await widthOf(page) <= WIDE / 2, `${await widthOf(page)} px`);
+      assert.deepEqual(await cutOff(page), []);
+      /* Only the text, as some browsers can. */
+      await page.setViewportSize({ width: WIDE, height: 800 });
+      await page.addStyleTag({ content: ':root{font-size:200%}' });
+      assert.ok(await widthOf(page) <= WIDE, `${await widthOf(page)} px`);
+      assert.deepEqual(await cutOff(page), []);
+    });
+});
+
+describe('the state of a rotated key', LIMIT, () => {
+  for (const width of [NARROW, WIDE / 2, 800, WIDE])
+    it(`does not break its date at ${width} px`, async () => {
+      const { context, page } = await openPage(browser, gate,
+        { script: true, width });
+
+      await logIn(page, gate);
+      const lines = await page.locator('.when').evaluateAll((all) =>
+        all.map((e) => e.getClientRects().length));
+      assert.deepEqual(lines, [1]);
+      assert.ok(await widthOf(page) <= width, `${await widthOf(page)} px`);
+      await context.close();
+    });
+});
+
 for (const dark of [false, true])
   describe(dark ? 'in the dark' : 'in the light', LIMIT, () => {
     let context, page;
@@ -128,6 +185,7 @@ for (const dark of [false, true])
           await page.setViewportSize({ width: NARROW, height: 640 });
           assert.ok(await widthOf(page) <= NARROW,
             `${await widthOf(page)} px wide`);
+          assert.deepEqual(await cutOff(page), []);
           assert.deepEqual(await violations(page), []);
         }
       });
@@ -146,6 +204,7 @@ describe('the checks themselves', LIMIT, () => {
     assert.match(found, /color-contrast/);
     assert.match(found, /label/);
     assert.ok(await widthOf(page) > NARROW);
+    assert.equal((await cutOff(page)).length, 1);
     await context.close();
   });
 });

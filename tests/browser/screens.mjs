@@ -1,6 +1,7 @@
 /*
- * Writes docs/screens/PAGE-WIDTH.png anew: the pages that the README shows, on
- * a gate of its own with keys and use made up for it.
+ * Writes docs/screens/PAGE-WIDTH.png anew: the pages that the README and
+ * docs/admin-pages.md show, on a gate of its own with keys and use made up for
+ * it.
  * usage: make screens
  */
 import fs from 'node:fs';
@@ -28,7 +29,7 @@ const browser = await startBrowser();
 const gate = await startStack();
 
 try {
-  fill(gate);
+  const made = fill(gate);
   fs.mkdirSync(DIR, { recursive: true });
   const { page } = await openPage(browser, gate);
   await page.goto('/admin/login');
@@ -37,6 +38,10 @@ try {
   await shoot(page, 'keys');
   await page.goto('/admin/usage?period=30d&by=key');
   await shoot(page, 'usage');
+  await page.goto(`/admin/key?id=${made.budget}`);
+  await shoot(page, 'key');
+  await page.goto('/admin/settings');
+  await shoot(page, 'settings');
 } finally {
   await browser.close();
   await gate.stop();
