@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -136,13 +137,31 @@ flush(struct gathering *g)
 	return 0;
 }
 
-/* OpenMetrics wants all samples of a number together. */
+/* By key, model and endpoint, and each through time. */
+static int
+compare_series(const void *a, const void *b)
+{
+	const struct usage_total *one = a, *two = b;
+	int order = strcmp(one->key_id, two->key_id);
+
+	if (order == 0)
+		order = strcmp(one->model, two->model);
+	if (order == 0)
+		order = strcmp(one->endpoint, two->endpoint);
+	if (order == 0)
+		order = (one->hour > two->hour) - (one->hour < two->hour);
+	return order;
+}
+
+/* OpenMetrics wants all samples of a number together, and of a label set. */
 static int
 finish(struct gathering *g)
 {
 	if (g->request->format != USAGE_OPENMETRICS)
 		return flush(g);
-	usage_table_sort(&g->table);
+	if (g->table.n > 0)
+		qsort(g->table.rows, g->table.n, sizeof(g->table.rows[0]),
+		    compare_series);
 	usage_print_openmetrics(&g->request->view, g->table.rows, g->table.n);
 	return 0;
 }

@@ -337,6 +337,7 @@ test('OpenMetrics: families together, labels escaped, an end mark', (t) => {
   const dir = stateDir(t);
   write(dir, '2024022900', { model: 'a"b\\c', total: 3, ms: 1500 });
   write(dir, '2024022901', { total: 1 });
+  write(dir, '2024022902', { model: 'a"b\\c' }, { key: 'key_b' });
   const text = ok(dir, 'export', '--format', 'openmetrics');
   const lines = text.split('\n');
   assert.strictEqual(lines.at(-2), '# EOF');
@@ -346,11 +347,18 @@ test('OpenMetrics: families together, labels escaped, an end mark', (t) => {
     'endpoint="chat.completions"} 0.000005 1709168400'));
   const families = lines.filter((l) => l.startsWith('# TYPE'));
   assert.strictEqual(families.length, 9);
+  // Nor does a label set, and its samples go forward in time.
+  const samples = lines.slice(0, -2).filter((l) => !l.startsWith('#'))
+    .map((l) => [l.slice(0, l.indexOf('} ')), Number(l.split(' ').at(-1))]);
+  const sets = samples.map(([set]) => set);
+  assert.strictEqual(sets.filter((s, i) => s !== sets[i - 1]).length, new Set(sets).size);
+  assert.ok(new Set(sets).size < sets.length);
+  assert.ok(samples.every(([set, at], i) => set !== sets[i - 1] || at > samples[i - 1][1]));
   // No family comes up again once another began.
   const names = lines.slice(0, -2).map((l) => /pmproxy_usage_[a-z_]+/.exec(l)[0]);
   assert.strictEqual(names.filter((n, i) => n !== names[i - 1]).length, 9);
   assert.match(ok(dir, 'export', '--format', 'openmetrics', '--by', 'month', '--group', 'none'),
-    /^pmproxy_usage_requests 2 1706745600$/m);
+    /^pmproxy_usage_requests 4 1706745600$/m);
 });
 
 test('prune removes what is old, and nothing of this month', (t) => {
