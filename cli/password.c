@@ -13,11 +13,11 @@
 
 /* One line without its end; 0 or -1. */
 static int
-read_line(char out[PASSWORD_SIZE])
+read_line(FILE *in, char out[PASSWORD_SIZE])
 {
 	size_t n;
 
-	if (fgets(out, PASSWORD_SIZE, stdin) == NULL) {
+	if (fgets(out, PASSWORD_SIZE, in) == NULL) {
 		log_warnx("no password was given");
 		return -1;
 	}
@@ -28,20 +28,25 @@ read_line(char out[PASSWORD_SIZE])
 		return -1;
 	}
 	out[n] = '\0';
-	if (n < LEAST) {
-		log_warnx("the password needs %d bytes at least", LEAST);
-		return -1;
-	}
 	return 0;
 }
 
-/* The same, asked for on the terminal that standard input is. */
-static int
-ask(const char *question, char out[PASSWORD_SIZE])
+int
+password_check(const char *password)
+{
+	if (strlen(password) >= LEAST)
+		return 0;
+	log_warnx("the password needs %d bytes at least", LEAST);
+	return -1;
+}
+
+int
+password_ask(const char *question, char out[PASSWORD_SIZE])
 {
 	struct termios shown, hidden;
 	int done;
 
+	(void)setvbuf(stdin, NULL, _IONBF, 0);
 	if (tcgetattr(STDIN_FILENO, &shown) == -1) {
 		log_warn("cannot hide what is typed");
 		return -1;
@@ -53,10 +58,28 @@ ask(const char *question, char out[PASSWORD_SIZE])
 		log_warn("cannot hide what is typed");
 		return -1;
 	}
-	done = read_line(out);
+	done = read_line(stdin, out);
 	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown); /* as it was */
 	fputs("\n", stderr);
 	return done;
+}
+
+int
+password_from(const char *path, char out[PASSWORD_SIZE])
+{
+	FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	int bad;
+
+	if (in == NULL) {
+		log_warn("cannot open '%s'", path);
+		return -1;
+	}
+	/* Nothing of it stays in a buffer of stdio's. */
+	(void)setvbuf(in, NULL, _IONBF, 0);
+	bad = read_line(in, out);
+	if (in != stdin)
+		(void)fclose(in); /* read only: nothing can be lost */
+	return bad;
 }
 
 int
@@ -65,12 +88,11 @@ password_read(char out[PASSWORD_SIZE])
 	char again[PASSWORD_SIZE];
 	int same;
 
-	/* Nothing of it stays in a buffer of stdio's. */
-	(void)setvbuf(stdin, NULL, _IONBF, 0);
 	if (!isatty(STDIN_FILENO))
-		return read_line(out);
-	if (ask("New admin password: ", out) == -1 ||
-	    ask("The same again: ", again) == -1)
+		return password_from("-", out) == -1 ? -1 : password_check(out);
+	if (password_ask("New admin password: ", out) == -1 ||
+	    password_check(out) == -1 ||
+	    password_ask("The same again: ", again) == -1)
 		return -1;
 	same = strcmp(out, again) == 0;
 	secret_wipe(again, sizeof(again));

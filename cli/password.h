@@ -10,4 +10,13 @@
  */
 int password_read(char out[PASSWORD_SIZE]);
 
+/* Any secret: once without echo from the terminal that standard input is. */
+int password_ask(const char *question, char out[PASSWORD_SIZE]);
+
+/* The first line of a file, or of standard input for "-". 0 or -1. */
+int password_from(const char *path, char out[PASSWORD_SIZE]);
+
+/* 0, or -1 after saying that it is too short for an admin's password. */
+int password_check(const char *password);
+
 #endif
