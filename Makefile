@@ -40,10 +40,11 @@ LIB      := $(BUILD)/obj/libpmproxy.a
 FCGI_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard fcgi/*.c))
 CLI_SRC  := $(wildcard cli/pm*.c)
 CLI_BIN  := $(CLI_SRC:cli/%.c=$(BUILD)/bin/%)
-# pmdoctor's checks, which need libcurl as no other command does.
+CLI_OBJ  := $(patsubst %.c,$(BUILD)/obj/%.o,\
+	$(filter-out $(CLI_SRC),$(wildcard cli/*.c)))
+CLI_LIB := $(BUILD)/obj/libcli.a
+# pmdoctor's checks, for their tests.
 DOCTOR_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cli/doctor*.c))
-CLI_OBJ  := $(filter-out $(DOCTOR_OBJ),$(patsubst %.c,$(BUILD)/obj/%.o,\
-	$(filter-out $(CLI_SRC),$(wildcard cli/*.c))))
 ADMIN_SRC := $(wildcard cgi-admin/*.cgi.c)
 ADMIN_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,\
 	$(filter-out $(ADMIN_SRC),$(wildcard cgi-admin/*.c)))
@@ -84,9 +85,10 @@ help:
 	@echo 'make fuzz       run each fuzzer for FUZZ_SECONDS'
 	@echo 'make mutate     break lib/ on purpose, and see whether tests notice'
 	@echo 'make bench      measure beside what you would use instead'
-	@echo 'make install    DESTDIR= PREFIX='
+	@echo 'make install    DESTDIR= PREFIX= SYSCONFDIR= LOCALSTATEDIR= RUNSTATEDIR='
+	@echo 'make deb        a Debian package in build/'
 	@echo
-	@echo 'Parts of these: unit, test-browser, check-valgrind, fuzz-smoke,'
+	@echo 'Parts of these: unit, test-browser, test-deb, check-valgrind, fuzz-smoke,'
 	@echo 'check-headers, check-layers, check-compilers, format, clean'
 
 $(BUILD)/obj/%.o: %.c
@@ -103,13 +105,15 @@ $(BUILD)/fcgi/v1.fcgi: $(FCGI_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $(FCGI_OBJ) $(LIB) $(LIBS_FCGI)
 
-$(CLI_BIN): $(BUILD)/bin/%: $(BUILD)/obj/cli/%.o $(CLI_OBJ) $(LIB)
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $< $(CLI_OBJ) $(LIB) $(LIBS_BASE)
+# An archive, so that each links what it uses; some of them ask over HTTP.
+$(CLI_LIB): $(CLI_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $(CLI_OBJ)
 
-$(BUILD)/bin/pmdoctor: $(DOCTOR_OBJ)
-$(BUILD)/bin/pmdoctor: CLI_OBJ += $(DOCTOR_OBJ)
-$(BUILD)/bin/pmdoctor: LIBS_BASE += -lcurl
+$(BUILD)/bin/pmproxy $(BUILD)/bin/pmdoctor: LIBS_CLI := -lcurl
+$(CLI_BIN): $(BUILD)/bin/%: $(BUILD)/obj/cli/%.o $(CLI_LIB) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(CLI_LIB) $(LIB) $(LIBS_CLI) $(LIBS_BASE)
 
 # Certificates: a script that runs uacme and openssl.
 $(BUILD)/bin/pmproxy-certificate: cli/pmproxy-certificate
@@ -174,20 +178,34 @@ $(BUILD)/obj/watched_buf.o: $(BUILD)/obj/lib/buf.o
 $(BUILD)/tests/check_buf: $(BUILD)/obj/watched_buf.o
 $(BUILD)/tests/check_buf: UNIT_OBJ += $(BUILD)/obj/watched_buf.o
 
+# A part of a program, tested by itself.
+$(BUILD)/tests/check_setup_file: $(BUILD)/obj/cli/setup_file.o
+$(BUILD)/tests/check_setup_file: UNIT_OBJ += $(BUILD)/obj/cli/setup_file.o
+
 # --- Debian packages, and a gate to try --------------------------------------
 
-.PHONY: deps deps-build deps-browser demo
+.PHONY: deps deps-build deps-browser deps-deb demo deb test-deb
 deps:
 	@scripts/deps all
 deps-build:
 	@scripts/deps build
 deps-browser:
 	@scripts/deps browser
+deps-deb:
+	@scripts/deps deb
 
 # In a make of its own: what deps-build installs changes what this one read.
 demo: deps-build
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) scripts/demo $(DEMO_ARGS)
+
+# The Debian package, and a system of its own in which it is installed, run,
+# upgraded and purged.
+deb: deps-deb
+	@BUILD=$(BUILD) scripts/deb
+test-deb: all
+	@scripts/deps test-deb
+	@BUILD=$(BUILD) scripts/test-deb
 
 # --- Tests -------------------------------------------------------------------
 
@@ -297,35 +315,77 @@ compile-flags:
 
 # --- Installing --------------------------------------------------------------
 
-SHARE := $(DESTDIR)$(PREFIX)/share/pmproxy
-MAN   := $(wildcard docs/man/*.[1-8])
+# The names of the GNU coding standards. STATE_DIR and RUN_DIR are where they
+# are: see .env.example.
+SYSCONFDIR    ?= /etc
+LOCALSTATEDIR ?= /var
+RUNSTATEDIR   ?= /run
+UNITDIR       ?= $(PREFIX)/lib/systemd/system
+ETC      := $(SYSCONFDIR)/pmproxy
+PROGDIR  := $(PREFIX)/lib/pmproxy
+SHAREDIR := $(PREFIX)/share/pmproxy
+DOCDIR   ?= $(PREFIX)/share/doc/pmproxy
+MAN      := $(wildcard docs/man/*.[1-8])
+UNITS_IN := $(wildcard systemd/*.service.in systemd/*.socket.in)
+TO := $(DESTDIR)
+# What runs as a command: in PROGDIR, with a link of that name in bin/.
+COMMANDS := $(CLI_BIN) $(BUILD)/bin/pmproxy-certificate
 
-.PHONY: install
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pmproxy \
-	    $(SHARE) $(DESTDIR)$(PREFIX)/share/doc/pmproxy
-	$(if $(CLI_BIN),install -m 755 $(CLI_BIN) $(DESTDIR)$(PREFIX)/bin)
-	$(if $(FCGI_OBJ),install -D -m 755 $(BUILD)/fcgi/v1.fcgi \
-	    $(DESTDIR)$(PREFIX)/lib/pmproxy/fcgi/v1.fcgi)
-	install -m 755 cli/pmproxy-certificate $(DESTDIR)$(PREFIX)/bin
-	# PMPROXY_BIN wants bin/ and fcgi/ in one folder.
-	ln -sfn ../../bin $(DESTDIR)$(PREFIX)/lib/pmproxy/bin
-	$(if $(ADMIN_BIN),install -d \
-	    $(DESTDIR)$(PREFIX)/lib/pmproxy/cgi-admin)
-	$(if $(ADMIN_BIN),install -m 755 $(ADMIN_BIN) \
-	    $(DESTDIR)$(PREFIX)/lib/pmproxy/cgi-admin)
-	$(if $(ADMIN_BIN),install -m 644 $(BUILD)/cgi-admin/$(ADMIN_CSS) \
-	    $(DESTDIR)$(PREFIX)/lib/pmproxy/cgi-admin)
-	$(foreach m,$(ADMIN_MO),install -D -m 644 $(m) \
-	    $(DESTDIR)$(PREFIX)/lib/pmproxy/$(m:$(BUILD)/%=%) &&) :
-	$(foreach f,$(wildcard lighttpd.conf Caddyfile.example .env.example),\
-	    install -m 644 $(f) $(SHARE)/$(f) &&) :
-	if [ -d share ]; then cp -R --no-preserve=ownership share/. $(SHARE); fi
-	$(foreach m,$(MAN),install -D -m 644 $(m) \
-	    $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir \
-	    $(m)) &&) :
-	install -m 644 LICENSE $(wildcard README.md) \
-	    $(DESTDIR)$(PREFIX)/share/doc/pmproxy
+# The places it was configured for, in programs and units.
+PLACES := s|@BIN@|$(PREFIX)/bin|g; s|@LIB@|$(PROGDIR)|g; \
+	s|@SHARE@|$(SHAREDIR)|g; s|@ETC@|$(ETC)|g
+
+# Where a program was compiled for other folders than these, again.
+$(BUILD)/obj/places: always
+	@mkdir -p $(@D)
+	@echo '$(ETC) $(LOCALSTATEDIR) $(RUNSTATEDIR)' | cmp -s - $@ || \
+	    echo '$(ETC) $(LOCALSTATEDIR) $(RUNSTATEDIR)' >$@
+$(BUILD)/obj/cli/setup_gather.o $(BUILD)/obj/lib/config_table.o: \
+	$(BUILD)/obj/places
+$(BUILD)/obj/cli/setup_gather.o: CFLAGS_ALL += -DPMPROXY_ETC='"$(ETC)"'
+$(BUILD)/obj/lib/config_table.o: CFLAGS_ALL += \
+	-DPMPROXY_STATE='"$(LOCALSTATEDIR)/lib/pmproxy"' \
+	-DPMPROXY_RUN='"$(RUNSTATEDIR)/pmproxy"'
+
+.PHONY: install install-programs install-files install-units always
+install: install-programs install-files install-units
+
+install-programs: all
+	# It was a link to bin/ once.
+	[ ! -L $(TO)$(PROGDIR)/bin ] || rm $(TO)$(PROGDIR)/bin
+	install -d $(TO)$(PREFIX)/bin $(TO)$(PROGDIR)/bin \
+	    $(TO)$(PROGDIR)/fcgi $(TO)$(PROGDIR)/cgi-admin
+	install -m 755 $(COMMANDS) $(TO)$(PROGDIR)/bin
+	sed '$(PLACES)' systemd/command.in >$(TO)$(PROGDIR)/command
+	chmod 755 $(TO)$(PROGDIR)/command
+	for name in $(notdir $(COMMANDS)); do \
+	    ln -sfn ../lib/pmproxy/command $(TO)$(PREFIX)/bin/$$name; done
+	install -m 755 $(BUILD)/fcgi/v1.fcgi $(TO)$(PROGDIR)/fcgi
+	install -m 755 $(ADMIN_BIN) $(TO)$(PROGDIR)/cgi-admin
+	rm -f $(TO)$(PROGDIR)/cgi-admin/style-*.css
+	install -m 644 $(BUILD)/cgi-admin/$(ADMIN_CSS) $(TO)$(PROGDIR)/cgi-admin
+	for mo in $(ADMIN_MO:$(BUILD)/%=%); do \
+	    install -D -m 644 $(BUILD)/$$mo $(TO)$(PROGDIR)/$$mo; done
+
+install-files:
+	install -d $(TO)$(SHAREDIR) $(TO)$(DOCDIR) $(TO)$(ETC)
+	install -m 644 lighttpd.conf Caddyfile.example .env.example \
+	    $(TO)$(SHAREDIR)
+	cp -R --no-preserve=ownership share/. $(TO)$(SHAREDIR)
+	for page in $(MAN); do install -D -m 644 $$page \
+	    $(TO)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	install -m 644 LICENSE README.md $(TO)$(DOCDIR)
+
+# Changed by the admin, so what is there stays.
+install-units:
+	install -d $(TO)$(UNITDIR) $(TO)$(ETC)
+	for unit in $(UNITS_IN:systemd/%.in=%); do \
+	    sed -e '/^@HARDENING@$$/ { r systemd/hardening' -e 'd }' \
+	        -e '$(PLACES)' systemd/$$unit.in >$(TO)$(UNITDIR)/$$unit && \
+	    chmod 644 $(TO)$(UNITDIR)/$$unit || exit; done
+	install -m 644 $(wildcard systemd/*.timer) $(TO)$(UNITDIR)
+	[ -e $(TO)$(ETC)/privatemode-proxy.conf ] || install -m 644 \
+	    systemd/privatemode-proxy.conf $(TO)$(ETC)
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -31,6 +31,14 @@ struct row {
 	const char *meaning;
 };
 
+/* What "make install" was told. */
+#ifndef PMPROXY_STATE
+#define PMPROXY_STATE "/var/lib/pmproxy"
+#endif
+#ifndef PMPROXY_RUN
+#define PMPROXY_RUN "/run/pmproxy"
+#endif
+
 #define DAY 86400
 #define MANY 1000000000
 #define MIB (INT64_C(1) << 20)
@@ -56,9 +64,9 @@ static const struct row table[CONFIG__MAX] = {
 	    "http://127.0.0.1:8081", 0, 0, "where privatemode-proxy listens" },
 	[CONFIG_PORT] = { "PORT", NUMBER, PLAIN, "8080", 1, 65535,
 	    "port of the web server" },
-	[CONFIG_STATE_DIR] = { "STATE_DIR", TEXT, PLAIN, "/var/lib/pmproxy", 0,
-	    0, "folder of the key store, the settings and the usage" },
-	[CONFIG_RUN_DIR] = { "RUN_DIR", TEXT, PLAIN, "/run/pmproxy", 0, 0,
+	[CONFIG_STATE_DIR] = { "STATE_DIR", TEXT, PLAIN, PMPROXY_STATE, 0, 0,
+	    "folder of the key store, the settings and the usage" },
+	[CONFIG_RUN_DIR] = { "RUN_DIR", TEXT, PLAIN, PMPROXY_RUN, 0, 0,
 	    "folder on tmpfs: sockets, shared memory, uploads in passing" },
 	[CONFIG_DOMAIN] = { "DOMAIN", TEXT, PLAIN, "", 0, 0,
 	    "the name under which clients reach this gate" },
