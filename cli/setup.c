@@ -89,7 +89,7 @@ put_settings(const struct setup *s, struct buf *text)
 
 /* As a program of the gate will read it. */
 static int
-check_draft(const struct setup *s)
+check_draft(struct setup *s)
 {
 	struct config *c;
 
@@ -98,12 +98,13 @@ check_draft(const struct setup *s)
 		log_warnx("these settings are not right: nothing was changed");
 		return -1;
 	}
+	s->gets_certificate = config_number(c, CONFIG_TLS_AUTO) != 0;
 	config_free(c);
 	return 0;
 }
 
 static int
-write_settings(const struct setup *s, const struct owners *o)
+write_settings(struct setup *s, const struct owners *o)
 {
 	struct buf text = BUF(ENV_MAX);
 	int bad = read_settings(s, &text) == -1 || put_settings(s, &text) == -1;
@@ -192,11 +193,11 @@ print_next(const struct setup *s)
 		F_OK) == 0)
 		printf("  systemctl disable --now lighttpd\n");
 	printf("  systemctl enable --now privatemode-proxy pmproxy "
-	       "pmproxy-usage.timer\n"
+	       "pmproxy-usage.timer%s\n"
 	       "  pmkey create --label \"who it is for\"\n"
 	       "After a change of %s:\n"
 	       "  systemctl restart pmproxy\n",
-	    s->env);
+	    s->gets_certificate ? " pmproxy-certificate.timer" : "", s->env);
 }
 
 /* Beside this program; not every installation has it. */

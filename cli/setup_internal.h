@@ -18,6 +18,7 @@ struct setup {
 	/* What is there already. */
 	int has_env, has_domain, has_tls, has_port, has_key, has_upstream,
 	    has_password;
+	int gets_certificate; /* by the settings that were written */
 	/* What was asked for or read; "" for nothing new. */
 	char domain[SETUP_NAME_SIZE], program[PATH_MAX];
 	char new_password[PASSWORD_SIZE], new_key[PASSWORD_SIZE];

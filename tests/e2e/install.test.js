@@ -55,7 +55,8 @@ after(() => fs.rmSync(folder, { recursive: true, force: true }));
 
 describe('make install', () => {
   test('commands run, and find their folders', () => {
-    for (const name of ['pmkey', 'pmproxy', 'pmsettings', 'pmusage']) {
+    for (const name of ['pmdoctor', 'pmkey', 'pmproxy',
+      'pmproxy-certificate', 'pmsettings', 'pmusage']) {
       const done = run(path.join(prefix, 'bin', name), ['--help']);
       assert.equal(done.status, 0, done.err);
       assert.match(done.out, new RegExp(`^usage: ${name} `));
@@ -175,10 +176,14 @@ describe('pmproxy setup', () => {
   test('a name brings TLS and its port; a certificate of one\'s own stays',
     () => {
       const root = newRoot(), env = path.join(root, 'etc/pmproxy/env');
-      assert.equal(setup(root, ['--domain', 'ai.example.org']).status, 0);
+      const done = setup(root, ['--domain', 'ai.example.org']);
+      assert.equal(done.status, 0, done.err);
+      assert.match(done.out, / pmproxy-certificate\.timer$/m);
       assert.match(read(env), /^DOMAIN=ai\.example\.org$/m);
       assert.match(read(env), /^TLS_AUTO=1$/m);
       assert.match(read(env), /^PORT=443$/m);
+      assert.equal(setup(root, ['--domain', 'not a name']).status, 1);
+      assert.match(read(env), /^DOMAIN=ai\.example\.org$/m);
       assert.equal(setup(root, ['--tls', 'none']).status, 0);
       assert.match(read(env), /^TLS_AUTO=0$/m);
       fs.writeFileSync(env, 'PORT=8443\nTLS_CERT_FILE=/a\nTLS_KEY_FILE=/b\n');

@@ -10,8 +10,9 @@ const { ROOT } = require('./lib/stack');
 
 /* What "systemd-analyze security" may say at most: 0 is best, 10 worst. */
 const MOST = { 'pmproxy.service': 2.0, 'pmproxy-responder@1.service': 1.5,
-  'privatemode-proxy.service': 1.5, 'pmproxy-usage.service': 1.0 };
-const UNITS = ['pmproxy-usage.timer', 'pmproxy-responder.socket',
+  'privatemode-proxy.service': 1.5, 'pmproxy-usage.service': 1.0, 'pmproxy-certificate.service': 2.0 };
+const UNITS = ['pmproxy-usage.timer', 'pmproxy-certificate.timer',
+  'pmproxy-responder.socket',
   ...Object.keys(MOST)];
 let folder;
 const found = child_process.spawnSync('systemd-analyze', ['--version'],
@@ -31,7 +32,8 @@ before(() => {
   assert.equal(done.status, 0, done.stderr);
   /* What the units name, and what every system has. */
   const units = path.join(folder, 'usr/lib/systemd/system');
-  for (const name of ['bin/pmproxy', 'bin/pmusage', 'lib/pmproxy/fcgi/v1.fcgi',
+  for (const name of ['bin/pmproxy', 'bin/pmusage',
+    'bin/pmproxy-certificate', 'lib/pmproxy/fcgi/v1.fcgi',
     'share/pmproxy/restart-delay', 'bin/find', 'bin/sh',
     'local/bin/privatemode-proxy']) {
     const file = path.join(folder, 'usr', name);
