@@ -104,6 +104,12 @@ struct route {
 void serve(struct gate *, struct http *);
 
 /*
+ * wipe.c: clears what earlier calls left on this thread's stack. (free(3) and
+ * realloc(3) clear what is given back.)
+ */
+void wipe_stack(void);
+
+/*
  * confine.c: the process becomes the owner of STATE_DIR; it is confined; 1
  * once it is confined to a folder that another has replaced. The first two end
  * the process when that is impossible.

@@ -3,10 +3,18 @@
  * json-c's blocks as well as ours: they held what people wrote, and their
  * keys. These definitions take the place of glibc's in every library. glibc's
  * own M_PERTURB leaves small blocks as they are and the end of each.
+ *
+ * And so is what functions that returned left on a thread's stack.
  */
 #include <malloc.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "gate.h"
 
 /* A sanitizer brings an allocator of its own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -52,6 +60,71 @@ realloc(void *p, size_t n)
 	memcpy(to, p, room);
 	free(p);
 	return to;
+}
+
+/* Room for what wipe_below itself calls; wipe_near has it. */
+#define NEAR 512
+
+/*
+ * Clears the pages that the stack ever used, from its end to here: asking the
+ * kernel which is cheaper than using all of them.
+ */
+static __attribute__((__noinline__)) void
+wipe_below(char *low)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *here = (char *)__builtin_frame_address(0) - NEAR;
+	unsigned char used[256]; /* a page each */
+
+	while (low < here) {
+		size_t n = (size_t)(here - low + (ptrdiff_t)page - 1) / page;
+
+		n = n < sizeof(used) ? n : sizeof(used);
+		if (mincore(low, n * page, used) == -1)
+			memset(used, 1, sizeof(used)); /* all of it, then */
+		for (size_t i = 0; i < n; i++, low += page) {
+			size_t room = (size_t)(here - low);
+
+			if ((used[i] & 1) != 0)
+				explicit_bzero(low, room < page ? room : page);
+		}
+	}
+}
+
+/* Its frame takes the place of the one that wipe_below had. */
+static __attribute__((__noinline__)) void
+wipe_near(void)
+{
+	char frame[4 * NEAR];
+
+	explicit_bzero(frame, sizeof(frame));
+}
+
+void
+wipe_stack(void)
+{
+	static _Thread_local char *low;
+	pthread_attr_t attr;
+	size_t size;
+	void *end;
+
+	if (low == NULL) {
+		if (pthread_getattr_np(pthread_self(), &attr) != 0)
+			return;
+		if (pthread_attr_getstack(&attr, &end, &size) == 0)
+			low = end;
+		(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
+	}
+	if (low != NULL)
+		wipe_below(low);
+	wipe_near();
+}
+
+#else
+
+void
+wipe_stack(void)
+{
 }
 
 #endif

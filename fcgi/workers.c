@@ -161,6 +161,7 @@ answer_requests(struct worker *w)
 		/* The request was read whole: no need to wait for its end. */
 		FCGX_Detach(&request);
 		FCGX_Finish_r(&request);
+		wipe_stack();
 	}
 	FCGX_Free(&request, 1);
 }

@@ -1,96 +1,198 @@
 'use strict';
 /*
  * When a request ends, nothing of it stays in a responder's memory: neither
- * what was said nor the key. Only root may look.
+ * what was said nor a key, in no form, however the request ended. Only root
+ * may look.
  */
 const { after, before, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const { startStack, eventually } = require('./lib/stack');
-const { CHAT, form, rawClient } = require('./lib/calls');
+const { CHAT, ENDPOINTS, form, rawClient } = require('./lib/calls');
+const memory = require('./lib/memory');
 
-const SECRET = 'canary-of-a-witness';
 const root = process.getuid() === 0;
+const POST = 'gpt-oss-120b';
 
-/* Readable, and not the kernel's. */
-function regions(pid) {
-  return fs.readFileSync(`/proc/${pid}/maps`, 'latin1').split('\n')
-    .map((line) => /^(\w+)-(\w+) r\S+ \S+ \S+ \d+ *(.*)$/.exec(line))
-    .filter((m) => m && !m[3].startsWith('[v'))
-    .map(([, from, to]) => [parseInt(from, 16), parseInt(to, 16)]);
+/* What the word looks like to all who might keep it. */
+const long = (word) => `${word.repeat(300)}`;
+const chat = (word, more = {}) => ({ json: { model: POST,
+  messages: [{ role: 'user', content: long(word) }], ...more } });
+const faulty = (word, fault, more) =>
+  chat(word, { model: `standin/${fault}`, ...more });
+const raw = (body, type = 'application/json') =>
+  ({ body, headers: { 'content-type': type } });
+
+/* Each endpoint, whole and as a stream, with the word wherever it takes text. */
+function everyEndpoint(word) {
+  const wordy = (value) => (value === 'hello world' ? long(word) : value);
+  const put = (options) => (options.json
+    ? { ...options, json: JSON.parse(JSON.stringify(options.json,
+      (_, value) => wordy(value))) } : options);
+
+  return ENDPOINTS.flatMap(({ path, model, options, streamed }) =>
+    [false, true].filter((stream) => !stream || streamed)
+      .map((stream) => [path, put(options(model, stream))]))
+    .concat([
+      ['/v1/audio/transcriptions', form({ model: 'whisper-large-v3',
+        prompt: long(word), [word]: word }, long(word), `${word}.wav`)],
+      ['/v1/audio/translations', form({ model: word }, long(word))],
+      ['/unstructured/general/v0/general', form({ strategy: word },
+        long(word), `${word}.txt`)],
+      ['/v1/embeddings', { json: { model: 'qwen3-embedding-4b',
+        input: [long(word), word] } }],
+      ['/v1/audio/transcriptions', form({ model: 'whisper-large-v3' },
+        Buffer.alloc(30 << 20, word), `${word}.wav`)],
+    ]);
 }
 
-/* What stands before each place of 'word' in a process's memory. */
-function places(pid, word) {
-  const fd = fs.openSync(`/proc/${pid}/mem`, 'r');
-  const found = [];
+function everyForm(word) {
+  const say = (content) =>
+    raw(`{"model":"${POST}","messages":[{"role":"user","content":"${content}"}]}`);
+  const streamed = (content) => raw('{"stream":true,"model":"' + POST +
+    `","messages":[{"role":"user","content":"${content}"}]}`);
+  const wide = Buffer.from(JSON.stringify({ model: long(word) }), 'utf16le');
 
-  for (const [from, to] of regions(pid)) {
-    const bytes = Buffer.alloc(to - from);
-    let n = 0;
-    try {
-      n = fs.readSync(fd, bytes, 0, bytes.length, from);
-    } catch (error) {
-      assert.equal(error.code, 'EIO');
-    }
-    const memory = bytes.subarray(0, n);
-    for (let at = memory.indexOf(word); at >= 0; at = memory.indexOf(word, at + 1))
-      found.push(memory.toString('latin1', Math.max(0, at - 32), at + 48));
-  }
-  fs.closeSync(fd);
-  return found;
+  return [
+    [CHAT, say(memory.escapedJson(word).repeat(200))],
+    [CHAT, streamed(memory.escapedJson(word).repeat(200))],
+    [CHAT, say(memory.percent(word).repeat(200))],
+    [CHAT, say(Buffer.from(long(word)).toString('base64'))],
+    [CHAT, streamed(Buffer.from(long(word)).toString('base64'))],
+    [CHAT, raw(wide)],
+    [CHAT, raw(wide.swap16())],
+    [CHAT, say(word.repeat(200000))],
+    ['/v1/audio/transcriptions', form({ model: 'whisper-large-v3' },
+      memory.utf16(long(word)))],
+    ['/v1/audio/transcriptions',
+      raw(`model=${memory.percent(word).repeat(20)}`,
+        'application/x-www-form-urlencoded')],
+  ];
 }
 
-/* A sanitizer keeps what was freed, to find its use. */
-const sanitized = (pid) =>
-  /lib[at]san/.test(fs.readFileSync(`/proc/${pid}/maps`, 'latin1'));
+/* Refused at each step; and the upstream refuses, or fails. */
+function everyEnd(word, keys) {
+  const streams = { stream: true };
 
-describe('memory of idle responders', { timeout: 60000,
+  return [
+    [CHAT, { ...chat(word), auth: false }],
+    [CHAT, { ...chat(word), key: `pm_${word}` }],
+    [CHAT, { ...chat(word), key: keys.expired }],
+    [CHAT, { ...chat(word), key: keys.disabled }],
+    [CHAT, { ...chat(word), key: keys.narrow }],
+    [CHAT, { ...chat(word), key: keys.spent }],
+    [CHAT, { ...chat(word), key: keys.spent }],
+    [CHAT, { ...chat(word), method: 'PUT' }],
+    [CHAT, chat(word, { model: word })],
+    [CHAT, chat(word, { model: memory.escapedJson(word) })],
+    [CHAT, chat(word, { [word]: word, stream: word })],
+    [CHAT, chat(word, { model: 7 })],
+    [CHAT, raw(`{"model":"x",${long(word)}`)],
+    [CHAT, raw(`{"model":"${long(word)}`)],
+    [CHAT, raw(`{"${long(word)}":1,"model":"${word}","model":"${word}"}`)],
+    [CHAT, raw(long(word), word)],
+    [CHAT, raw(long(word).repeat(300))],
+    ['/v1/audio/transcriptions', raw(long(word),
+      `multipart/form-data; boundary=${word}`)],
+    ['/v1/audio/transcriptions', raw(
+      `--${word}\r\nContent-Disposition: form-data; name="${long(word)}`,
+      `multipart/form-data; boundary=${word}`)],
+    [`${CHAT}/${word}?${word}=${word}`, chat(word)],
+    [`${CHAT}?${word}`, chat(word)],
+    [`/v1/models/${word}?${word}`, {}],
+    [`/v1/models/${memory.percent(word)}`, {}],
+    [`/v1/${word}`, { json: { [word]: word } }],
+    ['/v1/models', { key: word.repeat(30) }],
+    ['/v1/models', { headers: { 'x-api-key': word }, auth: false }],
+    ['/auth/key-info', { key: word }],
+    ['/auth/usage', {}], ['/auth/key-info', {}], ['/health/ready', {}],
+    [CHAT, { ...chat(word), headers: { accept: word, 'openai-beta': word,
+      'anthropic-version': word, 'anthropic-beta': word, cookie: word,
+      origin: `https://${word}`, 'user-agent': word, referer: word,
+      'x-forwarded-for': word, [`x-${word}`]: word } }],
+    ...['status=400', 'status=401', 'status=429', 'status=500',
+      'status=500,error-body=text', 'status=502,error-body=html',
+      'status=503,error-body=string', 'reset-after=0', 'reset-after=2',
+      'close-after=0', 'close-after=2', 'truncate=1', 'bad-json=1',
+      'redirect=1', 'early=1', 'early=2', 'no-length=1', 'slow-body=1',
+      'no-usage=1', 'continuous=1', 'split-utf8=1', 'line=20000',
+      'huge=300000', 'type=text/plain', 'headers=50', 'set-cookie=1',
+      'close-idle=1', 'die-on-reuse=1', 'delay-body=50']
+      .flatMap((fault) => [[CHAT, faulty(word, fault)],
+        [CHAT, faulty(word, fault, streams)]]),
+    ...['error-after=1', 'end-after=1'].map((fault) =>
+      [CHAT, faulty(word, fault, streams)]),
+  ];
+}
+
+describe('memory of idle responders', { timeout: 120000,
   skip: !root && 'only root may read the memory of a responder' }, () => {
-  let gate;
+  let gate, keys;
   before(async () => {
-    gate = await startStack({ env: { PROCESSES: '1' } });
+    gate = await startStack({ env: { PROCESSES: '1', MAX_BODY_BYTES: '40000000',
+      UPSTREAM_FIRST_BYTE_TIMEOUT: '20' } });
+    const make = (...more) => gate.pmkey('create', '--label', 'a', ...more).key;
+    keys = { expired: make('--expires', '1s'), disabled: make(),
+      narrow: make('--models', 'standin-chat'), spent: make('--rate-limit', '1') };
   });
   after(() => gate?.stop());
 
-  const saying = (more) => ({ json: { model: 'gpt-oss-120b',
-    messages: [{ role: 'user', content: `${SECRET} ${'x'.repeat(3000)}` }],
-    ...more } });
-  const requests = () => [
-    [CHAT, saying()],
-    [CHAT, saying({ stream: true })],
-    [CHAT, saying({ model: SECRET })],
-    [CHAT, saying({ model: 'standin/reset-after=2', stream: true })],
-    [CHAT, saying({ model: 'standin/status=500' })],
-    [CHAT, { body: `{"model":"x",${SECRET}`,
-      headers: { 'content-type': 'application/json' } }],
-    [`${CHAT}/${SECRET}?${SECRET}`, saying()],
-    [`/v1/models/${SECRET}?${SECRET}`, {}],
-    ['/v1/audio/transcriptions', form({ model: 'whisper-large-v3' },
-      `${SECRET} ${'x'.repeat(300000)}`, `${SECRET}.wav`)],
-    ['/v1/models', { key: SECRET }],
-    ['/v1/models', { headers: { 'x-api-key': SECRET }, auth: false }],
-  ];
+  const pid = () => gate.responders()[0];
+  /* Some ends break the connection off: that is one way to end. */
+  const ask = async (list) => {
+    for (const [path, options] of list)
+      await gate.request(path, options).catch(() => {});
+  };
 
-  test('holds neither what was said nor a key', async (t) => {
-    const pids = gate.responders();
-    assert.equal(pids.length, 1);
-    if (sanitized(pids[0])) return t.skip('a sanitizer keeps what was freed');
-    for (let i = 0; i < 5; i++)
-      for (const [path, options] of requests())
-        await gate.request(path, options);
+  /* A thread wipes its blocks a moment after the last byte went out. */
+  async function checkForgotten(word) {
+    const secrets = [gate.apiKey, ...Object.values(keys)]
+      .map((key) => key.slice(3, 23));
+    let left;
+    await eventually(() => {
+      left = memory.remnants(pid(), word, secrets);
+      return left.length === 0;
+    }).catch(() => {}); /* the next line says what is left */
+    assert.deepEqual(left, []);
+  }
+
+  const skipped = (t) => /built with a sanitizer/.test(gate.log()) &&
+    (t.skip('a sanitizer keeps what was freed'), true);
+
+  for (const [what, list] of Object.entries({ everyEndpoint, everyForm, everyEnd }))
+    test(`holds nothing of ${what}`, async (t) => {
+      if (skipped(t)) return;
+      const word = memory.newCanary();
+      for (let i = 0; i < 2; i++) await ask(list(word, keys));
+      await checkForgotten(word);
+    });
+
+  test('holds nothing of many at once', async (t) => {
+    if (skipped(t)) return;
+    const word = memory.newCanary();
+    const list = [...everyForm(word), ...everyEnd(word, keys)];
+    await Promise.all(Array.from({ length: 6 }, (_, i) =>
+      ask([...list.slice(10 * i), ...list.slice(0, 10 * i)])));
+    await checkForgotten(word);
+  });
+
+  test('holds nothing of those who left, or read slowly', async (t) => {
+    if (skipped(t)) return;
+    const word = memory.newCanary();
     await gate.standin.reset();
-    const client = await rawClient(gate, saying({ stream: true,
-      model: 'standin/delay-head=20000' }).json);
-    await gate.standin.wait({ open: 1 });
-    client.leave();
-    await gate.standin.wait({ aborted: 1 });
-    /* A thread wipes its blocks a moment after the last byte went out. */
-    await eventually(() => places(pids[0], SECRET).length === 0)
-      .catch(() => {}); /* the next lines say what is left */
-    assert.deepEqual(places(pids[0], SECRET), []);
-    assert.deepEqual(places(pids[0], gate.apiKey), []);
-    assert.ok(places(pids[0], 'v1.fcgi').length > 0, 'the search is blind');
+    const waiting = await rawClient(gate,
+      faulty(word, 'delay-head=15000').json);
+    const reading = await rawClient(gate,
+      faulty(word, 'stall-after=5', { stream: true }).json);
+    const slow = await rawClient(gate,
+      faulty(word, 'huge=4000000', { stream: true }).json);
+    slow.socket.pause();
+    await gate.standin.wait({ open: 2 });
+    /* What is being said is there: so the search sees. */
+    await eventually(() => memory.remnants(pid(), word).length > 0);
+    for (const client of [waiting, reading, slow]) client.leave();
+    await gate.standin.wait({ aborted: 2 });
+    await checkForgotten(word);
   });
 });
 
