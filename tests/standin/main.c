@@ -22,9 +22,11 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <arpa/inet.h>
 #include <err.h>
+#include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -51,6 +53,7 @@ usage(FILE *to)
 	(void)fprintf(to,
 	    "usage: standin [--port N] [--host ADDRESS] [--ready-fd N] "
 	    "[--require-key KEY]\n"
+	    "               [--apiKey @FILE] [--workspace FOLDER]\n"
 	    "A stand-in for the upstream; not Privatemode, no model. "
 	    "Port 0 is any free one.\n");
 }
@@ -65,6 +68,36 @@ number(const char *text, int64_t max)
 	return n;
 }
 
+/* The key goes nowhere, but is as missing here as it would be there. */
+static void
+need_key(const char *given)
+{
+	FILE *file;
+
+	if (*given != '@')
+		errx(1,
+		    "--apiKey: a key on the command line shows in ps(1): "
+		    "give @FILE");
+	if ((file = fopen(given + 1, "re")) == NULL)
+		err(1, "failed to read API key file '%s'", given + 1);
+	if (fgetc(file) == EOF)
+		errx(1, "API key file '%s' is empty", given + 1);
+	(void)fclose(file);
+}
+
+/* The upstream keeps the manifests that it has seen there. */
+static void
+make_manifests(const char *workspace)
+{
+	char path[4096];
+	int n = snprintf(path, sizeof(path), "%s/manifests", workspace);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		errx(1, "--workspace: too long a name");
+	if (mkdir(path, 0700) == -1 && errno != EEXIST)
+		err(1, "cannot make '%s'", path);
+}
+
 static void
 options_read(struct options *options, int argc, char **argv)
 {
@@ -73,6 +106,8 @@ options_read(struct options *options, int argc, char **argv)
 		{ "host", required_argument, NULL, 'h' },
 		{ "ready-fd", required_argument, NULL, 'r' },
 		{ "require-key", required_argument, NULL, 'k' },
+		{ "apiKey", required_argument, NULL, 'a' },
+		{ "workspace", required_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, '?' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -87,6 +122,10 @@ options_read(struct options *options, int argc, char **argv)
 			options->ready_fd = number(optarg, 1 << 20);
 		else if (option == 'k')
 			answer_require_key(optarg);
+		else if (option == 'a')
+			need_key(optarg);
+		else if (option == 'w')
+			make_manifests(optarg);
 		else {
 			usage(optopt == 0 ? stdout : stderr);
 			exit(optopt == 0 ? 0 : 1);
