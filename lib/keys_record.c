@@ -185,8 +185,8 @@ parse_json(const char *text, size_t len)
 			json_tokener_free(tokener);
 		return NULL;
 	}
-	json_tokener_set_flags(
-	    tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	/* Not strictly: so json-c 0.18 would refuse all beyond ASCII. */
+	json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
 	value = json_tokener_parse_ex(tokener, text, (int)len);
 	if (value != NULL && json_tokener_get_parse_end(tokener) != len) {
 		json_object_put(value);

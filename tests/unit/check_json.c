@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -877,12 +878,33 @@ compare_with_json_c(struct buf *b)
 	(void)json_object_put(tree);
 }
 
+/*
+ * json-c 0.18 refuses, when it is strict, every character beyond ASCII (its
+ * issue 892): nothing to be compared with.
+ */
+static int
+json_c_is_sound(void)
+{
+	json_object *tree;
+	int valid;
+
+	tree = tree_of("\"\xc3\xa9\"", 4, &valid);
+	(void)json_object_put(tree);
+	if (!valid)
+		(void)fprintf(stderr,
+		    "json-c %s refuses UTF-8: not compared with it\n",
+		    json_c_version());
+	return valid;
+}
+
 static void
 compare_random(int rounds, int mutated)
 {
 	struct buf b = BUF(65536);
 	int i;
 
+	if (!json_c_is_sound())
+		return;
 	for (i = 0; i < rounds; i++) {
 		buf_reset(&b);
 		put_value(&b, 0);
