@@ -30,7 +30,8 @@ FROM ${BASE_IMAGE} AS gate
 RUN apt-get update -q \
  && DEBIAN_FRONTEND=noninteractive apt-get install -q -y \
 	--no-install-recommends ca-certificates libcurl4 libfcgi0ldbl libgdbm6 \
-	libjson-c5 libssl3 lighttpd lighttpd-mod-deflate lighttpd-mod-openssl s6 \
+	libjson-c5 libseccomp2 libssl3 lighttpd lighttpd-mod-deflate \
+	lighttpd-mod-openssl s6 \
  && apt-get clean \
  && groupadd --gid 1000 pmproxy \
  && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /nonexistent \
@@ -38,7 +39,8 @@ RUN apt-get update -q \
  && find / -xdev -type f -perm /6000 -exec chmod ug-s {} + \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old \
 	/var/log/* /var/www/html /var/cache/ldconfig/aux-cache \
- && install -d -m 700 -o pmproxy -g pmproxy /var/lib/pmproxy /run/pmproxy
+ && chmod 1777 /run \
+ && install -d -m 700 -o pmproxy -g pmproxy /var/lib/pmproxy
 COPY --from=build /out/ /
 COPY container/ /usr/lib/pmproxy/container/
 ENV STATE_DIR=/var/lib/pmproxy \
@@ -61,16 +63,15 @@ ENTRYPOINT ["/usr/lib/pmproxy/container/start"]
 
 # --- In the upstream's place, for tests and for a look around ----------------
 
-# Laid out as the official image is: /bin is a link, and its programs are.
+# Laid out as the official image is: the program is a link into /nix/store.
 FROM gate AS standin
 USER 0:0
-COPY --from=build /src/build/tests/standin /nix/store/standin/bin/standin
-RUN ln -s ../../../../nix/store/standin/bin/standin \
-	/nix/store/standin/bin/privatemode-proxy \
- && mkdir /upstream && ln -s /nix/store/standin/bin /upstream/bin
+COPY --from=build /src/build/tests/standin \
+	/nix/store/standin/bin/privatemode-proxy
+RUN ln -s /nix/store/standin/bin/privatemode-proxy /usr/bin
 USER 1000:1000
 HEALTHCHECK NONE
-ENTRYPOINT ["/upstream/bin/privatemode-proxy", "--host", "0.0.0.0"]
+ENTRYPOINT ["/bin/privatemode-proxy", "--host", "0.0.0.0"]
 
 # --- Both in one -------------------------------------------------------------
 
@@ -79,5 +80,6 @@ FROM ${UPSTREAM_IMAGE} AS upstream
 FROM gate
 COPY --from=upstream /bin/privatemode-proxy /usr/bin/privatemode-proxy
 USER 0:0
-RUN ln -s ../upstream /usr/lib/pmproxy/container/services/upstream
+RUN test ! -L /usr/bin/privatemode-proxy \
+ && ln -s ../upstream /usr/lib/pmproxy/container/services/upstream
 USER 1000:1000

@@ -228,6 +228,23 @@ test-browser: deps-browser
 screens: test-browser
 	@BUILD=$(BUILD) node tests/browser/screens.mjs
 
+# --- Containers: docs/container.md --------------------------------------------
+
+# With Docker: the gate alone, and with the stand-in as its upstream.
+.PHONY: image deps-container test-container
+image:
+	docker build --target gate -t pmproxy-gate .
+	docker build --target standin -t pmproxy-standin .
+	docker build --build-arg UPSTREAM_IMAGE=pmproxy-standin \
+	    -t pmproxy-try .
+	docker compose -f compose.yaml config -q
+
+# Without Docker: under podman, with a base of our own making.
+deps-container:
+	@scripts/deps container
+test-container:
+	@scripts/test-container $(CONTAINER_WORK)
+
 # Only what is lost for good: OpenSSL and libcurl keep things to the end.
 check-valgrind: $(UNIT_BIN)
 	@CK_TIMEOUT_MULTIPLIER=10 UNIT_TIMEOUT=1200 UNIT_WRAPPER="valgrind -q --error-exitcode=99 \
