@@ -58,7 +58,7 @@ VOLUME /var/lib/pmproxy
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=15s --retries=3 \
-	CMD ["/usr/lib/pmproxy/container/health"]
+	CMD ["pmdoctor", "--quiet", "--check", "gate-health"]
 ENTRYPOINT ["/usr/lib/pmproxy/container/start"]
 
 # --- In the upstream's place, for tests and for a look around ----------------

@@ -26,7 +26,7 @@ test('it is small beside its base', (t) => {
 test('it runs as user 1000, says how to stop it and how it is', () => {
   assert.equal(inspect(IMAGE, '{{.User}}'), '1000:1000');
   assert.equal(inspect(IMAGE, '{{.Config.StopSignal}}'), 'SIGTERM');
-  assert.match(inspect(IMAGE, '{{json .HealthCheck}}'), /container\/health/);
+  assert.match(inspect(IMAGE, '{{json .HealthCheck}}'), /pmdoctor.*gate-health/);
   assert.match(inspect(IMAGE, '{{json .Config.Volumes}}'), /var\/lib\/pmproxy/);
   const environment = inspect(IMAGE, '{{json .Config.Env}}');
   assert.ok(!/KEY|PASSWORD|TOKEN/.test(environment), environment);
