@@ -120,7 +120,7 @@ class Container {
           throw new Error('it ended');
         return this.request('/health').then((a) => a.status === 200,
           () => false);
-      }, 20000);
+      }, 60000);
     } catch (error) {
       throw new Error(`${error.message}\n${this.log()}`);
     }
