@@ -129,7 +129,7 @@ parse(const char *text, size_t len)
 
 	if (tokener == NULL)
 		return NULL;
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	/* Not strictly: so json-c 0.18 would refuse all beyond ASCII. */
 	if (len <= PRICES_RECORD_MAX)
 		value = json_tokener_parse_ex(tokener, text, (int)len);
 	if (value != NULL &&

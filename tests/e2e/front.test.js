@@ -14,6 +14,10 @@ const tls = require('node:tls');
 const { after, before, describe, test } = require('node:test');
 const { startStack, eventually, events } = require('./lib/stack');
 
+/* Debian 13's 1.4.79 is kinder to HTTP/2 and says 400 where 1.4.69 says 505. */
+const NEWER = Number(child_process.execFileSync('lighttpd', ['-v'],
+  { encoding: 'utf8' }).match(/lighttpd\/1\.4\.(\d+)/)[1]) >= 79;
+
 const SECURITY_HEADERS = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -132,7 +136,8 @@ const REFUSED = [
     'BREW /v1/models HTTP/1.1\r\nHost: a\r\n\r\n', 501, null],
   ['another transfer encoding', 'POST /v1/chat/completions HTTP/1.1\r\n' +
     'Host: a\r\nTransfer-Encoding: gzip\r\n\r\n', 501, null],
-  ['another version', 'GET /v1/models HTTP/7.0\r\nHost: a\r\n\r\n', 505, null],
+  ['another version', 'GET /v1/models HTTP/7.0\r\nHost: a\r\n\r\n',
+    NEWER ? 400 : 505, null],
 ];
 
 for (const secure of [false, true]) {
@@ -458,15 +463,19 @@ describe('TLS', () => {
     assert.equal((await latestChat(gate)).body_sha256, sha256);
   });
 
-  // When this one fails, lighttpd has learnt it: say so in lighttpd.conf.
-  test('HTTP/2: an upload of unknown length is refused, never cut short',
+  test('HTTP/2: an upload of unknown length is never cut short',
     async () => {
-      const { body } = bigChat(MIB);
+      const { body, sha256 } = bigChat(MIB);
       const earlier = (await latestChat(gate))?.body_sha256;
       const answer = await gate.request('/v1/chat/completions',
         { http: 2, body: inPieces(body, 50021),
           headers: { 'content-type': 'application/json' } });
 
+      if (NEWER) {
+        assert.equal(answer.status, 200, answer.text);
+        assert.equal((await latestChat(gate)).body_sha256, sha256);
+        return;
+      }
       const error = assertOpenaiError(answer, 411, null);
       assert.match(error.message, /Content-Length/);
       assert.equal((await latestChat(gate))?.body_sha256, earlier);

@@ -186,8 +186,11 @@ answer_parse(struct answer *a, struct view body)
 		tokener = json_tokener_new_ex(DEPTH_MAX);
 		if (tokener == NULL)
 			log_fatalx("out of memory");
+		/* json-c 0.18, when strict, refuses all beyond ASCII. */
 		json_tokener_set_flags(tokener,
-		    JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
+		    JSON_TOKENER_ALLOW_TRAILING_CHARS |
+			(json_c_version_num() == 0x1200 ? 0
+							: JSON_TOKENER_STRICT));
 	}
 	json_tokener_reset(tokener);
 	root = json_tokener_parse_ex(tokener, body.p, (int)body.n);
