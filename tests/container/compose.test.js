@@ -112,7 +112,7 @@ test('together they answer', { timeout: 120000 }, async () => {
 
   assert.equal(answer.status, 200, answer.text);
   assert.ok(front.isHealthy());
-  assert.deepEqual(front.pids('privatemode-prox'), []);
+  assert.deepEqual(front.pids('privatemode-pro'), []);
   assert.equal(front.exec('cat', '/usr/bin/privatemode-proxy').status, 1);
   assert.deepEqual(fs.readdirSync(path.join(folder, 'workspace')),
     ['manifests']);

@@ -1,18 +1,25 @@
 'use strict';
 /* What the image holds, and what it leaves out. */
-const { test } = require('node:test');
+const { after, before, test } = require('node:test');
 const assert = require('node:assert/strict');
-const { LIMITS, must } = require('./podman');
+const { LIMITS, must, podman } = require('./podman');
 
 const IMAGE = 'localhost/pmproxy';
 const BASE = 'localhost/debian:bookworm-slim';
 const LIMIT = 60e6;
 
-const inImage = (script) => must('run', '--rm', '--runtime', 'runc', ...LIMITS,
-  '--network', 'none', '--user', '0:0', '--entrypoint', 'sh', IMAGE,
-  '-c', script).split('\n').filter(Boolean);
+let id;
+/* Lines of what a script prints in there, as root. */
+const inImage = (script) =>
+  must('exec', id, 'sh', '-c', script).split('\n').filter(Boolean);
 const inspect = (image, format) =>
   must('image', 'inspect', '--format', format, image);
+
+before(() => {
+  id = must('run', '-d', '--rm', '--runtime', 'runc', ...LIMITS, '--network',
+    'none', '--user', '0:0', '--entrypoint', 'sleep', IMAGE, 'infinity');
+});
+after(() => id && podman('rm', '-f', '-t', '0', id));
 
 test('it is small beside its base', (t) => {
   const [all, base] = [IMAGE, BASE].map((image) =>
