@@ -20,7 +20,8 @@ RUN scripts/deps build
 COPY . .
 # Without -g, and without the manual pages: nobody reads them in there.
 RUN make -j"$(nproc)" OPTIMISE=-O2 \
- && make OPTIMISE=-O2 install DESTDIR=/out PREFIX=/usr \
+ && make OPTIMISE=-O2 install-programs install-files \
+	DESTDIR=/out PREFIX=/usr \
  && rm -rf /out/usr/share/man /out/usr/share/doc
 
 # --- The gate: lighttpd, the responder, and s6 to watch them -----------------
