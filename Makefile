@@ -88,6 +88,7 @@ help:
 	@echo 'make install    DESTDIR= PREFIX= SYSCONFDIR= LOCALSTATEDIR= RUNSTATEDIR='
 	@echo 'make deb        a Debian package in build/'
 	@echo 'make image      container images; make test-container tries them'
+	@echo
 	@echo 'Parts of these: unit, test-browser, test-deb, check-valgrind, fuzz-smoke,'
 	@echo 'check-headers, check-layers, check-compilers, format, clean'
 
