@@ -163,6 +163,8 @@ START_TEST(run_dir_lies_in_memory)
 	FINDS("run-dir", DOCTOR_WARNING, "may be swapped out");
 	host_mount(run_dir, "tmpfs", ",noswapper");
 	FINDS("run-dir", DOCTOR_WARNING, "may be swapped out");
+	host_mount(run_dir, "tmpfs", ",nr=x_noswap");
+	FINDS("run-dir", DOCTOR_WARNING, "may be swapped out");
 	host_mount(run_dir, "tmpfs", ",noswap,inode64");
 	FINDS("run-dir", DOCTOR_OK, "in memory");
 	host_mount(run_dir, "tmpfs", ",inode64");

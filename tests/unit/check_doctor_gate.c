@@ -196,6 +196,27 @@ START_TEST(only_web_and_ssh_are_open)
 }
 END_TEST
 
+START_TEST(a_connection_is_no_listener)
+{
+	host_put("/proc/net/tcp",
+	    "  sl  local_address rem_address   st\n"
+	    "   0: 0A00000A:9C40 0B00000A:01BB 01 00000000:00000000 "
+	    "00:00000000 00000000     0        0 77 1\n");
+	FINDS("listening", DOCTOR_OK, "only web and ssh");
+}
+END_TEST
+
+/* Of two web servers that hide their sockets neither is taken for the gate's */
+START_TEST(one_of_many_is_no_guess)
+{
+	host_process(500, "lighttpd", 1, 990, ARGS("lighttpd"));
+	host_limits(500, "1", "10");
+	FINDS("file-limits", DOCTOR_WARNING, "lighttpd may open 10 files");
+	host_process(501, "lighttpd", 1, 990, ARGS("lighttpd"));
+	FINDS("file-limits", DOCTOR_UNKNOWN, "cannot be seen");
+}
+END_TEST
+
 /* A gate of two responders and a web server. */
 static void
 start_gate(long uid, const char *files)
@@ -341,6 +362,16 @@ START_TEST(use_is_rolled_up)
 	FINDS("journal", journal_rows[_i].state, journal_rows[_i].says);
 	ck_assert_int_ne(usage_rollup(state_dir, host.now, NULL), -1);
 	FINDS("journal", DOCTOR_OK, "rolled up");
+}
+END_TEST
+
+START_TEST(the_oldest_hour_counts)
+{
+	host_put("/state/journal/2026092113", "\n");
+	host_put("/state/journal/2026092110", "\n");
+	host_put("/state/journal/2026092112", "\n");
+	FINDS("journal", DOCTOR_WARNING,
+	    "3 closed hours are not rolled up, from 2026-09-21T10:00:00Z on");
 }
 END_TEST
 
@@ -512,6 +543,8 @@ main(void)
 	tcase_add_test(t, the_upstreams_own_key_will_do);
 	ADD_ROWS(t, the_upstream_is_for_this_host_alone, listen_rows);
 	tcase_add_test(t, only_web_and_ssh_are_open);
+	tcase_add_test(t, a_connection_is_no_listener);
+	tcase_add_test(t, one_of_many_is_no_guess);
 	tcase_add_test(t, the_gate_runs);
 	tcase_add_test(t, the_gate_is_not_root);
 	ADD_ROWS(t, the_gate_may_open_enough_files, file_rows);
@@ -519,6 +552,7 @@ main(void)
 	tcase_add_test(t, stores_can_be_read);
 	tcase_add_test(t, settings_out_of_bounds_are_damage);
 	ADD_ROWS(t, use_is_rolled_up, journal_rows);
+	tcase_add_test(t, the_oldest_hour_counts);
 	tcase_add_test(t, a_journal_that_is_not_seen_is_unknown);
 	ADD_ROWS(t, it_answers, answer_rows);
 	tcase_add_test(t, nobody_answers);

@@ -78,6 +78,23 @@ START_TEST(a_swap_file_is_as_safe_as_its_disk)
 }
 END_TEST
 
+/* Whichever of them is read last. */
+START_TEST(one_bare_disk_among_many_is_enough)
+{
+	char path[96];
+
+	host_put("/proc/swaps", HEADS PARTITION("/dev/dm-9"));
+	for (int i = 0; i < 8; i++) {
+		snprintf(path, sizeof(path),
+		    "/sys/block/dm-9/" BELOW "/dm-%d/dev", i);
+		host_put(path, "254:0\n");
+		snprintf(path, sizeof(path), "/sys/block/dm-%d/dm/uuid", i);
+		host_put(path, i == 4 ? "LVM-x\n" : "CRYPT-LUKS2-x\n");
+	}
+	FINDS("swap", DOCTOR_FAULT, "dm-9");
+}
+END_TEST
+
 START_TEST(two_unsafe_swaps_are_counted)
 {
 	host_put(
@@ -409,6 +426,7 @@ main(void)
 	tcase_add_checked_fixture(t, host_setup, host_teardown);
 	ADD_ROWS(t, swap_is_off_or_safe, swap_rows);
 	tcase_add_test(t, a_swap_file_is_as_safe_as_its_disk);
+	tcase_add_test(t, one_bare_disk_among_many_is_enough);
 	tcase_add_test(t, two_unsafe_swaps_are_counted);
 	tcase_add_test(t, swap_that_cannot_be_seen_is_unknown);
 	ADD_ROWS(t, nothing_leaves_a_core_dump, core_rows);
