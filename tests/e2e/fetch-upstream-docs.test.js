@@ -99,7 +99,7 @@ test('no name leads out of the folder, no link out of the site', options, async 
   const bad = ['../../../../up', '/../up2', '/a/../../up3', '/%2e%2e/up4', '/..%2fup5', '/a%00b',
     '/.hidden', '/a/.git/config', '/a b', '/q?x=1', '?y=2', '/semi;colon', '/back\\slash',
     '//127.0.0.1.example/x', `${elsewhere}/x`, `//127.0.0.1:${other.address().port}/y`,
-    `${origin}.example.org/z`, `${origin}@example.org/z`, 'file:///etc/passwd', 'javascript:x()',
+    `${origin}.example.org/z`, `${origin}4/z`, `${origin}@example.org/z`, 'file:///etc/passwd', 'javascript:x()',
     'data:text/html,x', `/${'n'.repeat(101)}`, `/${'d/'.repeat(13)}`, '/$(touch pwned)', '/-rf',
     '/`id`', "/it's", '/quote&quot;'];
   const up = { '/up': html('up', 'x'), '/up2': html('up', 'x'), '/up3': html('up', 'x'),
@@ -119,10 +119,11 @@ test('redirects are followed within the site, in a circle too', options, async (
   const dir = folder(t);
   const to = (where, status = 302) => (req, res) => { res.writeHead(status, { location: where }).end(); };
   const r = await fetchInto(dir, {
-    '/': html('Start', links('/old', '/off', '/offname', '/round1', '/climb', '/query')),
+    '/': html('Start', links('/old', '/off', '/offname', '/round1', '/longer', '/climb',
+      '/query')),
     '/old': to('/new/', 301), '/new': html('New', 'x'), '/off': to(`${elsewhere}/x`),
     '/offname': to('http://127.0.0.1.example/x'), '/round1': to('/round2'), '/round2': to('/round1'),
-    '/climb': to('/%2e%2e/%2e%2e/x'), '/query': to('/new?x=1'),
+    '/longer': to(`${origin}4/x`), '/climb': to('/%2e%2e/%2e%2e/x'), '/query': to('/new?x=1'),
   });
 
   assert.equal(r.status, 0, r.said);
@@ -178,7 +179,8 @@ test('it is polite', options, async (t) => {
   const dir = folder(t);
   let busy = true;
   const site = {
-    '/robots.txt': 'User-agent: other\nDisallow: /\n\nUser-agent: *\nDisallow: /private # us\n',
+    '/robots.txt': 'User-agent: other\nDisallow: /\n\nUser-agent: *\nDisallow: /private # us\n' +
+      '\nUser-agent: another\nUser-agent: more\nDisallow: /\n',
     '/': html('Start', links('/private/x', '/private', '/busy', '/last')),
     '/busy': (req, res) => (busy ? res.writeHead(429).end()
       : res.writeHead(200, { 'content-type': 'text/html' }).end(html('Busy', 'x'))),
@@ -199,11 +201,15 @@ test('it is polite', options, async (t) => {
 });
 
 test('two pages that want one name', options, async (t) => {
-  const dir = folder(t);
-  const r = await fetchInto(dir, { '/': html('Start', links('/a', '/a.md/b')),
+  const site = (...order) => ({ '/': html('Start', links(...order)),
     '/a': html('A', 'x'), '/a.md/b': html('B', 'x') });
-  assert.equal(r.status, 1);
-  assert.deepEqual(written(dir), ['a.md', 'index.md']);
+
+  for (const [order, kept] of [[['/a', '/a.md/b'], 'a.md'], [['/a.md/b', '/a'], 'a.md/b.md']]) {
+    const dir = folder(t);
+    const r = await fetchInto(dir, site(...order));
+    assert.equal(r.status, 1);
+    assert.deepEqual(written(dir), [kept, 'index.md']);
+  }
 });
 
 test('wrong use fetches nothing', options, () => {
