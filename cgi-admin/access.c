@@ -1,4 +1,5 @@
 /* Whose session a request belongs to, and where it was sent from. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -72,4 +73,57 @@ admin_same_origin(const struct admin *a)
 		return 0;
 	return origin == NULL ||
 	    (*admin_origin(a, own) != '\0' && strcasecmp(origin, own) == 0);
+}
+
+/*
+ * Where https is spoken for this host: by DOMAIN, or as the browser calls it.
+ * On PORT if TLS ends here; a proxy in front has the usual one.
+ */
+static int
+put_https_origin(const struct admin *a, char *dst, size_t size)
+{
+	const char *host = config_text(a->config, CONFIG_DOMAIN);
+	int64_t port = 443;
+	size_t len;
+	int n;
+
+	if (*host == '\0')
+		host = http_field(&a->http, HTTP_HOST);
+	if (host == NULL || !is_host(host))
+		return -1;
+	len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+	if (len > strlen(host))
+		return -1;
+	if (*config_text(a->config, CONFIG_TLS_CERT_FILE) != '\0')
+		port = config_number(a->config, CONFIG_PORT);
+	if (port == 443)
+		n = snprintf(dst, size, "https://%.*s", (int)len, host);
+	else
+		n = snprintf(
+		    dst, size, "https://%.*s:%" PRId64, (int)len, host, port);
+	return n > 0 && (size_t)n < size ? 0 : -1;
+}
+
+void
+admin_refuse_plain(struct admin *a)
+{
+	const char *method = http_method(&a->http),
+		   *query = http_query(&a->http);
+	char origin[ADMIN_ORIGIN_SIZE];
+	int n;
+
+	/* What a form held has passed in the clear already: say so. */
+	if ((strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) ||
+	    put_https_origin(a, origin, sizeof(origin)) == -1) {
+		admin_fail(a, 403, _("Only over HTTPS"),
+		    _("These pages are not served over plain HTTP."));
+		return;
+	}
+	n = snprintf(a->location, sizeof(a->location), "%s%s%s%s", origin,
+	    http_path(&a->http), *query != '\0' ? "?" : "", query);
+	/* Without a query that nobody types the page is still the same. */
+	if (n < 0 || (size_t)n >= sizeof(a->location))
+		(void)snprintf(a->location, sizeof(a->location), "%s%s", origin,
+		    http_path(&a->http));
+	a->status = 308;
 }

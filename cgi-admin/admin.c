@@ -172,8 +172,7 @@ refuse_all(struct admin *a)
 		    _("No admin password is set. Set one on the host with "
 		      "\"pmkey admin-password\", or as ADMIN_PASSWORD."));
 	else if (!a->secure && config_number(a->config, CONFIG_FORCE_HTTPS))
-		admin_fail(a, 403, _("Only over HTTPS"),
-		    _("These pages are not served over plain HTTP."));
+		admin_refuse_plain(a);
 	else if (!a->posted && strcmp(method, "GET") != 0 &&
 	    strcmp(method, "HEAD") != 0)
 		admin_fail(a, 405, _("That cannot be done here"), NULL);
@@ -286,6 +285,8 @@ send_head(struct admin *a)
 	/* no-cache says nothing more, but lynx does not know no-store. */
 	bad |= http_head(h, "Cache-Control", "no-store, no-cache");
 	bad |= http_head(h, "Vary", "Cookie, Accept-Language");
+	if (config_number(a->config, CONFIG_FORCE_HTTPS))
+		bad |= http_head_https_only(h, &a->peers);
 	if (a->location[0] != '\0')
 		bad |= http_head(h, "Location", "%s", a->location);
 	if (a->disposition[0] != '\0')

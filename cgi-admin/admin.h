@@ -66,7 +66,7 @@ struct admin {
 	int status;
 	struct buf out;
 	const char *type; /* NULL: HTML */
-	char location[128]; /* a redirect, or "" */
+	char location[1024]; /* a redirect, or "" */
 	char disposition[96]; /* or "" */
 	char cookie[160], language_cookie[128]; /* to be set, or "" */
 	int64_t retry_s; /* 0: none */
@@ -94,6 +94,8 @@ int admin_same_origin(const struct admin *);
 /* "https://gate.example.org" as the browser calls it, or "" */
 #define ADMIN_ORIGIN_SIZE 300
 const char *admin_origin(const struct admin *, char dst[ADMIN_ORIGIN_SIZE]);
+/* Over plain HTTP: sends a GET on to the same page under https. */
+void admin_refuse_plain(struct admin *);
 
 /* --- frame.c: the page around --- */
 

@@ -161,6 +161,8 @@ answer_begin(struct call *c, int status)
 	if (c->route->dialect == ANTHROPIC_DIALECT)
 		bad |= http_head(c->http, "request-id", "%s", c->id);
 	bad |= origin_fields(c);
+	if (config_number(c->gate->config, CONFIG_FORCE_HTTPS))
+		bad |= http_head_https_only(c->http, &c->gate->peers);
 	bad |= rate_fields(c);
 	bad |= budget_fields(c);
 	return bad ? -1 : 0;

@@ -105,6 +105,12 @@ int http_is_tls(const struct http *);
  */
 int http_is_secure(const struct http *, const struct peers *);
 
+/*
+ * The field that binds browsers to https, where a proxy in front spoke it: the
+ * web server says so itself where TLS ends with it.
+ */
+int http_head_https_only(struct http *, const struct peers *);
+
 #define HTTP_NETWORK_SIZE 9
 /*
  * What limits know the client's address by: a byte for its kind and IPv4

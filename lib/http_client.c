@@ -111,6 +111,14 @@ http_is_secure(const struct http *h, const struct peers *p)
 	return c.secure;
 }
 
+int
+http_head_https_only(struct http *h, const struct peers *peers)
+{
+	if (http_is_tls(h) || !http_is_secure(h, peers))
+		return 0;
+	return http_head(h, "Strict-Transport-Security", "max-age=31536000");
+}
+
 size_t
 http_client_network(const struct http *h, const struct peers *p,
     unsigned char out[HTTP_NETWORK_SIZE])

@@ -52,6 +52,42 @@ describe('plain HTTP where HTTPS is enforced', { timeout: 30000 }, () => {
       .headers['strict-transport-security'], undefined);
   });
 
+  test('pages are sent on to HTTPS, forms are not', async () => {
+    const host = { host: 'gate.example.org:8080' };
+    for (const path of ['/admin/login', '/admin/usage?from=2026-01-01&x=%3C'])
+      for (const method of ['GET', 'HEAD']) {
+        const answer = await forced.request(path, { headers: host, method });
+        assert.equal(answer.status, 308);
+        assert.equal(answer.headers.location, `https://gate.example.org${path}`);
+        assert.equal(answer.text, '');
+      }
+    assert.equal((await forced.request('/admin/login', { headers:
+      { host: '[2001:db8::1]:8080' } })).headers.location,
+    'https://[2001:db8::1]/admin/login');
+    const form = await forced.request('/admin/login', { headers: { ...host,
+      'content-type': 'application/x-www-form-urlencoded' },
+    body: 'do=login&password=x' });
+    assert.equal(form.status, 403);
+    assert.equal(form.headers.location, undefined);
+    assert.equal((await forced.request(`/admin/login?${'x'.repeat(2000)}`,
+      { headers: host })).headers.location,
+    'https://gate.example.org/admin/login');
+  });
+
+  test('where a proxy in front speaks HTTPS, it is bound to it', async () => {
+    const told = async (gate, path, proto) => (await gate.request(path,
+      { headers: { 'x-forwarded-proto': proto, 'x-forwarded-for': '203.0.113.9',
+      } })).headers['strict-transport-security'];
+    for (const path of ['/health', '/v1/nope', '/admin/login']) {
+      assert.match(await told(trusting, path, 'https'), /^max-age=31536000$/);
+      assert.equal(await told(trusting, path, 'http'), undefined);
+      assert.equal(await told(forced, path, 'https'), undefined);
+      assert.equal(await told(doubting, path, 'https'), undefined);
+      /* Once, not twice. */
+      assert.match(await told(tls, path, 'https'), /^max-age=31536000$/);
+    }
+  });
+
   test('a proxy that is trusted may say that it was HTTPS', async () => {
     const ask = (proto) => trusting.request('/v1/models', { headers: {
       'x-forwarded-proto': proto, 'x-forwarded-for': '203.0.113.99' } });

@@ -176,6 +176,9 @@ describe('a certificate that comes by itself', { skip, timeout: 180000 }, () => 
     checkError(await gate.request('/v1/models'), 403,
       'invalid_request_error', 'https_required');
     assert.equal((await gate.request('/health')).status, 200);
+    assert.equal((await gate.request('/admin/login?x=1',
+      { headers: { host: 'another.example.com' } })).headers.location,
+    `https://${DOMAIN}:${gate.env.PORT}/admin/login?x=1`);
   });
 
   test('leaves key and chain, an account, and nothing else', () => {
@@ -324,5 +327,68 @@ describe('a certificate that comes by itself', { skip, timeout: 180000 }, () => 
       assert.equal((await run(['begin', type, DOMAIN, token, 'answer'], env))
         .code, 1, `${type} ${token}`);
     assert.deepEqual(fs.readdirSync(path.join(folder, 'tmp')), []);
+  });
+});
+
+/* DER that the gate staples, or null. */
+function stapled() {
+  return new Promise((resolve, reject) => {
+    const socket = tls.connect({ host: '127.0.0.1', port: gate.env.PORT,
+      servername: DOMAIN, ca: authority.root, requestOCSP: true });
+    let staple = null;
+
+    socket.once('OCSPResponse', (bytes) => { staple = bytes; });
+    socket.once('secureConnect', () => {
+      socket.destroy();
+      resolve(staple);
+    });
+    socket.once('error', reject);
+  });
+}
+
+describe('an authority with OCSP', { skip, timeout: 120000 }, () => {
+  let responder;
+
+  before(async () => {
+    knowTheName();
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pmcert.'));
+    fs.mkdirSync(path.join(folder, 'tmp'));
+    [httpPort, responder] = await freePorts(2);
+    authority = await Authority.start({ httpPort,
+      ocspResponderUrl: `http://127.0.0.1:${responder}` });
+    gate = await startStack({ env: { DOMAIN, TLS_AUTO: '1', PROCESSES: '1',
+      HTTP_PORT: String(httpPort), ACME_URL: authority.url } });
+  });
+  after(async () => {
+    await gate?.stop();
+    await authority?.stop();
+    if (folder) fs.rmSync(folder, { recursive: true });
+  });
+
+  test('that is silent: TLS works, without a staple', async () => {
+    const { err } = await ok('renew');
+    assert.match(err, /no OCSP answer from/);
+    assert.equal(await stapled(), null);
+    assert.equal((await run(['staple'])).code, 1);
+  });
+
+  test('that does not know the certificate: none of that is stapled',
+    async () => {
+      await authority.respond(responder, []);
+      assert.equal((await run(['staple'])).code, 1);
+      assert.equal(fs.existsSync(inState('tls/live/ocsp.der')), false);
+    });
+
+  test('its word is stapled', async () => {
+    await authority.respond(responder, [await presented()]);
+    await ok('staple');
+    assert.deepEqual(await stapled(),
+      fs.readFileSync(inState('tls/live/ocsp.der')));
+    /* Another one is not lost on the way, and brings no restart. */
+    await ok('staple');
+    assert.ok(await stapled());
+    assert.deepEqual(tree(inState('tls/live', '..', fs.readlinkSync(
+      inState('tls/live')))).map(({ name }) => name).sort(),
+    ['chain.pem', 'key.pem', 'ocsp.der']);
   });
 });

@@ -74,6 +74,7 @@ class Authority {
   /* "POST /path" of each request that came. */
   requests = [];
 
+  /* Asks names' hosts on httpPort; certificates may name an OCSP responder. */
   static async start({ httpPort, ocspResponderUrl = '' }) {
     const authority = new Authority();
 
@@ -147,7 +148,22 @@ class Authority {
     });
   }
 
+  /* openssl's responder at that port, for those of its certificates. */
+  async respond(port, certificates) {
+    const file = (name) => path.join(this.folder, name);
+
+    this.responder?.kill();
+    fs.writeFileSync(file('issuer.pem'), this.intermediate);
+    fs.writeFileSync(file('issuer.key'), this.intermediateKey);
+    fs.writeFileSync(file('index'), certificates.map(({ serialNumber }) =>
+      `V\t491231235959Z\t\t${serialNumber}\tunknown\t/CN=gate\n`).join(''));
+    this.responder = await start('openssl', ['ocsp', '-port', String(port),
+      '-index', file('index'), '-CA', file('issuer.pem'), '-rsigner',
+      file('issuer.pem'), '-rkey', file('issuer.key'), '-ndays', '2'], 'ACCEPT');
+  }
+
   async stop() {
+    this.responder?.kill();
     for (const child of this.children || []) child.kill();
     await new Promise((resolve) => this.proxy.close(resolve));
     fs.rmSync(this.folder, { recursive: true });
