@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +31,8 @@
 #define BACKLOG 1024
 /* Warm connections to the upstream, beyond those in use. */
 #define IDLE_UPSTREAMS 64
+/* Blocks from this size on leave the process when they are freed. */
+#define LARGE_BYTES (1 << 20)
 /* How often to look whether the folders are still the same. */
 #define LOOK_SECONDS 5
 
@@ -50,6 +53,13 @@ harden(void)
 	if (sandbox_private() == -1)
 		exit(1);
 	sandbox_no_swap();
+#ifndef __SANITIZE_ADDRESS__ /* whose allocator has no such switch */
+	/*
+	 * A large body goes back to the kernel at once. Left alone, glibc
+	 * keeps more and more of them: for good where memory is locked.
+	 */
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+#endif
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		if (setrlimit(RLIMIT_NOFILE, &files) == -1)

@@ -649,6 +649,8 @@ is_bare(void)
 		    strcmp(line, "CapEff:\t0000000000000000\n") == 0 ||
 		    strcmp(line, "CapPrm:\t0000000000000000\n") == 0 ||
 		    strcmp(line, "Seccomp:\t2\n") == 0;
+	if (f != NULL)
+		fclose(f);
 	return bare == 4 ? DONE : REFUSED;
 }
 
@@ -709,6 +711,50 @@ make_private(void)
 START_TEST(private_means_no_dump)
 {
 	ck_assert_int_eq(child_says(make_private, 0, 0), DONE);
+}
+END_TEST
+
+static int
+locked_kib(void)
+{
+	char line[128];
+	int kib = -1;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, "VmLck:", 6) == 0)
+			kib = (int)strtol(line + 6, NULL, 10);
+	if (f != NULL)
+		fclose(f);
+	return kib;
+}
+
+/* All or nothing: a lock within a limit would make allocations fail. */
+static int
+lock_memory(void)
+{
+	struct rlimit limit;
+	void *p;
+	int kib;
+
+	sandbox_no_swap();
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) == -1)
+		return REFUSED;
+	kib = locked_kib();
+	p = mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return REFUSED;
+	memset(p, 1, 64 << 20);
+	if (limit.rlim_cur == RLIM_INFINITY && kib > 0)
+		return locked_kib() >= kib + (64 << 10) ? DONE : REFUSED;
+	return kib == 0 && locked_kib() == 0 ? DONE : REFUSED;
+}
+
+START_TEST(memory_is_locked_whole_or_not_at_all)
+{
+	if (!SANITIZED)
+		ck_assert_int_eq(child_says(lock_memory, 0, 0), DONE);
 }
 END_TEST
 
@@ -791,6 +837,7 @@ main(void)
 	tcase_add_test(t, nothing_is_left_to_gain);
 	tcase_add_test(t, a_name_can_be_looked_up);
 	tcase_add_test(t, private_means_no_dump);
+	tcase_add_test(t, memory_is_locked_whole_or_not_at_all);
 	tcase_add_test(t, root_becomes_the_owner);
 	ADD_ROWS(reach, the_way_to_the_upstream, reaches);
 	tcase_add_test(reach, no_way_to_the_upstream);
