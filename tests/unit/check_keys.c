@@ -1,5 +1,6 @@
 /* keys: who gets in, who does not, and that nobody can tell why by the clock. */
 #include "lib/keys.h"
+#include "lib/keys_record.h"
 
 #include <check.h>
 #include <dlfcn.h>
@@ -924,6 +925,71 @@ START_TEST(a_family_keeps_the_deleted_and_forgets_the_erased)
 }
 END_TEST
 
+/* A family of 65,536 bytes of ids: then the oldest goes, and no more. */
+START_TEST(a_family_that_is_full_forgets_its_oldest)
+{
+	char secret[KEYS_SECRET_SIZE], id[KEYS_ID_SIZE], name[128];
+	struct key key = make("one", NOW, secret);
+	struct buf ids = BUF(2 * KEYS_MEMBERS_MAX);
+	char family[KEYS_FAMILY_SIZE];
+	const char *at;
+	struct db *db = db_edit(store);
+	int n = 0;
+
+	keys_family_of(family, &key);
+	/* At once: to add them one by one would take a while. */
+	for (int i = 0; i < 1000; i++) {
+		snprintf(id, sizeof(id), "key_%059d", i);
+		ck_assert_int_eq(buf_add(&ids, id, sizeof(id)), 0);
+	}
+	snprintf(name, sizeof(name), KEYS_FAMILY "%s", family);
+	ck_assert_int_eq(db_put(db, name, ids.data, ids.len), 0);
+	for (int i = 1000; i < 1030; i++) {
+		snprintf(id, sizeof(id), "key_%059d", i);
+		ck_assert_int_eq(keys_family_add(db, family, id), 0);
+	}
+	buf_reset(&ids);
+	ck_assert_int_eq(db_commit(db), 0);
+	ck_assert_int_eq(keys_family_load(folder, &key, &ids), 0);
+	ck_assert_str_eq(ids.data, key.id);
+	/* What is left is the newest, whole and in order. */
+	at = ids.data + strlen(ids.data) + 1;
+	n = (int)((ids.len - (size_t)(at - ids.data)) / KEYS_ID_SIZE);
+	ck_assert_int_eq(n, (int)(KEYS_MEMBERS_MAX / KEYS_ID_SIZE));
+	for (int i = 1030 - n; i < 1030; i++, at += KEYS_ID_SIZE) {
+		snprintf(id, sizeof(id), "key_%059d", i);
+		ck_assert_str_eq(at, id);
+	}
+	ck_assert_ptr_eq(at, ids.data + ids.len);
+	buf_free(&ids);
+}
+END_TEST
+
+static int
+disable_but(struct key *key, void *label)
+{
+	if (strcmp(key->label, label) == 0)
+		return 0;
+	key->disabled = key->disabled_all = 1;
+	return 1;
+}
+
+START_TEST(all_keys_change_at_once_but_those_that_are_to_stay)
+{
+	static const char *const labels[] = { "one", "two", "stays", "four" };
+	char secrets[4][KEYS_SECRET_SIZE], stays[] = "stays";
+	struct keys *k = open_keys(NULL);
+
+	for (size_t i = 0; i < 4; i++)
+		(void)make(labels[i], NOW, secrets[i]);
+	ck_assert_int_eq(keys_change_all(folder, disable_but, stays), KEYS_OK);
+	for (size_t i = 0; i < 4; i++)
+		ck_assert_int_eq(verify(k, secrets[i], NOW),
+		    i == 2 ? KEYS_OK : KEYS_DISABLED);
+	keys_close(k);
+}
+END_TEST
+
 struct seen {
 	int n, stop_at;
 	char labels[256];
@@ -1146,6 +1212,8 @@ cases(void)
 	tcase_add_test(t, rotation_and_expiry);
 	tcase_add_test(t, a_rotated_key_and_its_successors_count_as_one);
 	tcase_add_test(t, a_family_keeps_the_deleted_and_forgets_the_erased);
+	tcase_add_test(t, a_family_that_is_full_forgets_its_oldest);
+	tcase_add_test(t, all_keys_change_at_once_but_those_that_are_to_stay);
 	tcase_add_test(t, keys_are_listed_oldest_first);
 	tcase_add_test(t, deleting_leaves_no_record);
 	tcase_add_test(t, imports_are_all_or_nothing);
