@@ -220,6 +220,11 @@ test: all $(UNIT_BIN)
 	@BUILD=$(BUILD) scripts/test $(UNIT_BIN)
 check: test
 
+# The end-to-end tests with Caddy; "test" has only those about Caddy itself.
+.PHONY: test-caddy
+test-caddy: all
+	@BUILD=$(BUILD) scripts/test-caddy
+
 # The admin pages in a browser: part of "test" where there is one.
 test-browser: deps-browser
 	@$(MAKE) --no-print-directory all

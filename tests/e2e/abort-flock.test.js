@@ -5,6 +5,7 @@ const { after, before, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { startStack, eventually } = require('./lib/stack');
+const { notOnCaddy } = require('./lib/servers');
 const { journal } = require('./lib/journal');
 const { CHAT, faulty, rawClient } = require('./lib/calls');
 
@@ -16,7 +17,8 @@ before(async () => {
 });
 after(() => Promise.all([plain, tls].map((gate) => gate?.stop())));
 
-describe('200 clients that vanish at random moments', { timeout: 60000 }, () => {
+describe('200 clients that vanish at random moments', { timeout: 60000,
+  skip: notOnCaddy('gone') }, () => {
   const FAULTS = ['rate=50,words=500', 'delay-head=20000', 'delay-body=900',
     'slow-body=100,pause=20', 'words=3', 'huge=2000000', 'stall-after=2',
     'rate=100,words=40,no-usage', 'status=500', 'close-after=2', 'words=2000'];

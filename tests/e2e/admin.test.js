@@ -10,6 +10,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
 const { startStack } = require('./lib/stack');
+const { notOnCaddy } = require('./lib/servers');
 const { Browser, formsOf, unescape } = require('./lib/browser');
 
 const PAGES = ['keys', 'key', 'usage', 'settings', 'audit', 'help', 'login'];
@@ -56,7 +57,8 @@ describe('who gets in', () => {
       const b = new Browser(gate);
       const page = await b.get(`/admin/login?next=${encodeURIComponent(next)}`);
       /* lighttpd takes no line ends in a query at all. */
-      assert.equal(page.status, next.includes('\r') ? 400 : 200);
+      assert.equal(page.status,
+        next.includes('\r') && !notOnCaddy('lineEnds') ? 400 : 200);
       if (page.status === 200)
         assert.equal(formsOf(page.text)[0].fields.next, 'keys');
       const answer = await b.post('/admin/login',

@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const net = require('node:net');
 const tls = require('node:tls');
 const { startStack } = require('./lib/stack');
+const { notOnCaddy } = require('./lib/servers');
 
 /* All of 127.0.0.0/8 is this host: addresses to call from. */
 const PROXY = '127.0.0.9', SECOND = '127.0.8.1', STRANGER = '127.0.0.10';
@@ -115,6 +116,46 @@ describe('headers of proxies on a list', { timeout: 60000 }, () => {
   });
 });
 
+describe('what a client makes up', { timeout: 60000 }, () => {
+  let gate;
+  before(async () => {
+    gate = await startStack({ env: { PROCESSES: '1', FORCE_HTTPS: '1',
+      IP_RATE_LIMIT_REQUESTS: '2', TRUST_PROXY: `${PROXY}` } });
+  });
+  after(() => gate?.stop());
+
+  /* Each way to write the name that a variable of CGI could come from. */
+  const spellings = (name) => [name, name.toLowerCase(),
+    name.replaceAll('_', '-'), `HTTP_${name}`, `HTTP-${name}`];
+  const names = ['REMOTE_ADDR', 'REMOTE_HOST', 'HTTPS', 'REQUEST_SCHEME',
+    'SERVER_PORT', 'X_FORWARDED_PROTO', 'X_FORWARDED_FOR', 'X_FORWARDED_SSL',
+    'X_REAL_IP', 'FRONT_END_HTTPS', 'FORWARDED', 'SCRIPT_FILENAME',
+    'REQUEST_URI', 'PMPROXY_CGI_ENV', 'STATE_DIR', 'TRUST_PROXY', 'PROXY'];
+  const value = (name) => (/ADDR|HOST|IP|FOR$/.test(name) ? PROXY
+    : /PORT/.test(name) ? '443' : /HTTPS|SSL/.test(name) ? 'on' : 'https');
+
+  test('is neither HTTPS nor another address', async () => {
+    for (const name of names) {
+      const lines = spellings(name).map((one) => `${one}: ${value(name)}`);
+      for (const some of [lines, ...lines.map((line) => [line])]) {
+        const { status, text } = await ask(gate, { from: STRANGER, lines: some });
+        /* 400 is for what could be read in two ways. */
+        assert.ok([400, 403].includes(status), `${some}: ${text}`);
+      }
+    }
+  });
+
+  test('does not pay for others, and others do not pay for it', async () => {
+    const good = ['X-Forwarded-Proto: https', 'X-Forwarded-For: 198.51.100.1'];
+    const got = [];
+    for (const name of ['Remote-Addr', 'Remote_Addr', 'X-Real-IP',
+      'Http-X-Forwarded-For', 'Forwarded', 'Client-IP'])
+      got.push((await ask(gate, { from: PROXY,
+        lines: [...good, `${name}: 198.51.100.${got.length + 2}`] })).status);
+    assert.deepEqual(got, [200, 200, 429, 429, 429, 429]);
+  });
+});
+
 test('a list that is none keeps the gate from starting', async () => {
   await assert.rejects(startStack({ env: { TRUST_PROXY: '10.0.0.1/8' } }),
     /TRUST_PROXY/);
@@ -152,12 +193,9 @@ function version2(source, { command = 0x21, family, extra = Buffer.alloc(0),
   return Buffer.concat([SIGNATURE, head, body]);
 }
 
-const caddy = process.env.STACK_SERVER === 'caddy' &&
-  'Caddy 2.6 does not speak it; 2.7 does (docs/servers.md)';
-
 for (const secure of [false, true])
   describe(`the PROXY protocol, ${secure ? 'then TLS' : 'plain'}`,
-    { timeout: 60000, skip: caddy }, () => {
+    { timeout: 60000, skip: notOnCaddy('proxyProtocol') }, () => {
       let gate;
       before(async () => {
         gate = await startStack({ tls: secure, env: { PROCESSES: '1',

@@ -72,6 +72,7 @@ class Stack {
     this.upstreamUrl = env.UPSTREAM_URL;
     this.gateLog = env.GATE_LOG;
     this.serverPid = Number(env.SERVER_PID);
+    this.poolPid = Number(env.POOL_PID);
     this.ca = env.TLS_CA_FILE && fs.readFileSync(env.TLS_CA_FILE);
     this.standin = new Standin(env.UPSTREAM_URL);
   }
@@ -137,13 +138,30 @@ class Stack {
     return fs.readFileSync(this.gateLog, 'utf8');
   }
 
-  /* Process ids of the responders: lighttpd's children of that name. */
-  responders() {
-    const file = `/proc/${this.serverPid}/task/${this.serverPid}/children`;
+  /* A socket where responders listen; lighttpd gives each its own. */
+  get socketPath() {
+    const own = path.join(this.runDir, 'v1.socket-0');
 
-    return fs.readFileSync(file, 'utf8').trim().split(/\s+/).map(Number)
+    return fs.existsSync(own) ? own : path.join(this.runDir, 'v1.socket');
+  }
+
+  /* Process ids of the responders. */
+  responders() {
+    return descendants(this.poolPid)
       .filter((pid) => commandOf(pid) === 'v1.fcgi');
   }
+}
+
+function descendants(pid) {
+  let children;
+
+  try {
+    children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  } catch {
+    return []; // ended meanwhile
+  }
+  return children.split(/\s+/).filter(Boolean).map(Number)
+    .flatMap((child) => [child, ...descendants(child)]);
 }
 
 function commandOf(pid) {
