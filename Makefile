@@ -169,6 +169,9 @@ DOCTOR_TESTS := $(filter $(BUILD)/tests/check_doctor%,$(UNIT_BIN))
 $(DOCTOR_TESTS): $(DOCTOR_OBJ)
 $(DOCTOR_TESTS): UNIT_OBJ += $(DOCTOR_OBJ)
 
+# check_keys counts how often a record is read.
+$(BUILD)/tests/check_keys: LDFLAGS += -Wl,--wrap=json_skim_feed
+
 # check_upstream starts the stand-in beside it.
 $(BUILD)/tests/check_upstream: | $(BUILD)/tests/standin
 

@@ -90,6 +90,8 @@ prepare(struct admin *a, const struct admin_page *page)
 {
 	log_init(page->name);
 	harden();
+	if (!page->tls)
+		secret_start_small();
 	a->page = page;
 	a->now = time(NULL);
 	a->status = 200;

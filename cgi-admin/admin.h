@@ -42,6 +42,7 @@ struct admin_page {
 	void (*show)(struct admin *);
 	const struct admin_action *actions; /* ends with a NULL name */
 	int open; /* to be seen without a session */
+	int tls; /* it may speak TLS itself */
 };
 
 struct admin {

@@ -72,7 +72,8 @@ show(struct admin *a)
 	admin_end(a);
 }
 
-static const struct admin_page page = { "audit", N_("Changes"), show, NULL, 0 };
+static const struct admin_page page = { "audit", N_("Changes"), show, NULL, 0,
+	0 };
 
 int
 main(void)

@@ -125,7 +125,7 @@ show(struct admin *a)
 	admin_end(a);
 }
 
-static const struct admin_page page = { "help", N_("Help"), show, NULL, 0 };
+static const struct admin_page page = { "help", N_("Help"), show, NULL, 0, 0 };
 
 int
 main(void)

@@ -436,7 +436,7 @@ static const struct admin_action actions[] = { { "create", create, 0 },
 	{ "rotate", rotate, 0 }, { "delete", delete_key, 0 },
 	{ NULL, NULL, 0 } };
 
-static const struct admin_page page = { "key", N_("Key"), show, actions, 0 };
+static const struct admin_page page = { "key", N_("Key"), show, actions, 0, 0 };
 
 int
 main(void)

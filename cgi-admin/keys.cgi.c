@@ -274,7 +274,8 @@ static const struct admin_action actions[] = { { "disable-all", disable_all,
 						   0 },
 	{ "enable-all", enable_all, 0 }, { NULL, NULL, 0 } };
 
-static const struct admin_page page = { "keys", N_("Keys"), show, actions, 0 };
+static const struct admin_page page = { "keys", N_("Keys"), show, actions, 0,
+	0 };
 
 int
 main(void)

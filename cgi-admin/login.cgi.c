@@ -191,8 +191,8 @@ end_all(struct admin *a)
 static const struct admin_action actions[] = { { "login", login, 1 },
 	{ "logout", logout, 0 }, { "end-all", end_all, 0 }, { NULL, NULL, 0 } };
 
-static const struct admin_page page = { "login", N_("Log in"), show, actions,
-	1 };
+static const struct admin_page page = { "login", N_("Log in"), show, actions, 1,
+	0 };
 
 int
 main(void)

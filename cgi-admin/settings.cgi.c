@@ -237,7 +237,7 @@ static const struct admin_action actions[] = { { "save", save, 0 },
 	{ "price", set_price, 0 }, { NULL, NULL, 0 } };
 
 static const struct admin_page page = { "settings", N_("Settings"), show,
-	actions, 0 };
+	actions, 0, 1 };
 
 int
 main(void)

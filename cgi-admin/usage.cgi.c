@@ -141,8 +141,7 @@ put_row(struct admin *a, const char *name, const struct usage_total *t)
 }
 
 static void
-put_rows(
-    struct admin *a, const struct usage_ask *ask, const struct usage_sum *s)
+put_rows(struct admin *a, const struct usage_ask *ask, struct usage_sum *s)
 {
 	int64_t n = (int64_t)s->rows.n,
 		pages = (n + ADMIN_ROWS - 1) / ADMIN_ROWS;
@@ -155,6 +154,7 @@ put_rows(
 	html(&a->out, _("Summed by: %s"), _(ask->group->text));
 	html(&a->out, "</h2>\n");
 	put_head(a, _(ask->group->text));
+	usage_sum_label(s, a, (size_t)(page - 1) * ADMIN_ROWS, ADMIN_ROWS);
 	for (int64_t i = (page - 1) * ADMIN_ROWS;
 	     i < n && i < page * ADMIN_ROWS; i++)
 		put_row(a, usage_sum_name(s, ask, &s->rows.rows[i], name),
@@ -196,8 +196,7 @@ put_csv_link(struct admin *a, const struct usage_ask *ask)
 }
 
 static void
-put_page(
-    struct admin *a, const struct usage_ask *ask, const struct usage_sum *s)
+put_page(struct admin *a, const struct usage_ask *ask, struct usage_sum *s)
 {
 	char from[ADMIN_VALUE_SIZE], to[ADMIN_VALUE_SIZE];
 
@@ -238,7 +237,8 @@ show(struct admin *a)
 	usage_sum_free(&sum);
 }
 
-static const struct admin_page page = { "usage", N_("Usage"), show, NULL, 0 };
+static const struct admin_page page = { "usage", N_("Usage"), show, NULL, 0,
+	0 };
 
 int
 main(void)

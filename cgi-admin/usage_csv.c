@@ -40,8 +40,7 @@ put_row(struct admin *a, const struct usage_ask *ask, const struct usage_sum *s,
 }
 
 void
-usage_csv_put(
-    struct admin *a, const struct usage_ask *ask, const struct usage_sum *s)
+usage_csv_put(struct admin *a, const struct usage_ask *ask, struct usage_sum *s)
 {
 	char from[ADMIN_VALUE_SIZE], to[ADMIN_VALUE_SIZE];
 
@@ -54,6 +53,7 @@ usage_csv_put(
 	    "completion_tokens,cached_tokens,total_tokens,"
 	    "audio_bytes,cost_eur\r\n",
 	    ask->by, strcmp(ask->by, "key") == 0 ? "key_id," : "");
+	usage_sum_label(s, a, 0, s->rows.n);
 	for (size_t i = 0; i < s->rows.n; i++)
 		put_row(a, ask, s, &s->rows.rows[i]);
 }

@@ -4,7 +4,7 @@
 
 #include "usage_sum.h"
 
-void usage_csv_put(
-    struct admin *, const struct usage_ask *, const struct usage_sum *);
+void
+usage_csv_put(struct admin *, const struct usage_ask *, struct usage_sum *);
 
 #endif

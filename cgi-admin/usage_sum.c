@@ -114,25 +114,27 @@ dearest_first(const void *x, const void *y)
 	return strcmp(a->key_id, b->key_id);
 }
 
-static int
-add_label(const struct key *key, const unsigned char hash[32], void *arg)
-{
-	struct usage_sum *s = arg;
-	struct usage_label *grown;
+/* Rows whose keys' labels are wanted. */
+struct labelling {
+	struct usage_sum *sum;
+	size_t at, end;
+};
 
-	(void)hash;
-	if (s->n_labels == s->cap) {
-		s->cap = s->cap * 2 + 64;
-		grown = reallocarray(s->labels, s->cap, sizeof(*s->labels));
-		if (grown == NULL) {
-			log_warn("cannot read the keys' labels");
-			return -1;
-		}
-		s->labels = grown;
-	}
+static const char *
+next_id(void *arg)
+{
+	struct labelling *l = arg;
+
+	return l->at < l->end ? l->sum->rows.rows[l->at++].key_id : NULL;
+}
+
+static void
+add_label(const struct key *key, void *arg)
+{
+	struct usage_sum *s = ((struct labelling *)arg)->sum;
+
 	memcpy(s->labels[s->n_labels].id, key->id, KEYS_ID_SIZE);
 	memcpy(s->labels[s->n_labels++].label, key->label, KEYS_LABEL_SIZE);
-	return 0;
 }
 
 static int
@@ -158,12 +160,28 @@ usage_sum_read(
 	if (strcmp(ask->by, "day") != 0 && s->rows.n > 1)
 		qsort(s->rows.rows, s->rows.n, sizeof(*s->rows.rows),
 		    dearest_first);
+	return 0;
+}
+
+void
+usage_sum_label(
+    struct usage_sum *s, const struct admin *a, size_t from, size_t n)
+{
+	struct labelling l = { s, from, from };
+
+	if (strcmp(s->ask->by, "key") != 0 || from >= s->rows.n)
+		return;
+	l.end = n < s->rows.n - from ? from + n : s->rows.n;
+	free(s->labels);
+	s->n_labels = 0;
+	s->labels = calloc(l.end - from, sizeof(*s->labels));
 	/* Without labels there are ids; what is damaged is logged. */
-	if (strcmp(ask->by, "key") == 0)
-		(void)keys_each(a->state_dir, add_label, s);
+	if (s->labels == NULL)
+		log_warn("cannot read the keys' labels");
+	else
+		(void)keys_load_some(a->state_dir, next_id, add_label, &l);
 	if (s->n_labels > 1)
 		qsort(s->labels, s->n_labels, sizeof(*s->labels), by_id);
-	return 0;
 }
 
 void

@@ -18,13 +18,17 @@ struct usage_sum {
 	/* private */
 	const struct usage_ask *ask;
 	struct usage_label *labels; /* ordered by id */
-	size_t n_labels, cap;
+	size_t n_labels;
 };
 
 /* 0, or -1 after logging; free in both cases. */
 int usage_sum_read(
     struct usage_sum *, const struct admin *, const struct usage_ask *);
 void usage_sum_free(struct usage_sum *);
+
+/* Finds the labels of the keys in so many rows, before these are named. */
+void usage_sum_label(
+    struct usage_sum *, const struct admin *, size_t from, size_t n);
 
 /* What a row is called: a key's label, "2026-11-22". Return dst. */
 #define USAGE_NAME_SIZE (KEYS_LABEL_SIZE + 32)

@@ -140,6 +140,13 @@ enum keys_result
 keys_load(const char *state_dir, const char *id, struct key *out);
 
 /*
+ * Calls 'fn' with the key of each id that 'next' gives until NULL; those that
+ * are not there are left out. 0, or -1 after logging.
+ */
+int keys_load_some(const char *state_dir, const char *(*next)(void *),
+    void (*fn)(const struct key *, void *), void *arg);
+
+/*
  * Replaces the settings of the key with that id; its hash stays, and so does
  * what a later version may have added to its record. KEYS_MALFORMED as above.
  */

@@ -8,10 +8,14 @@
 #include "keys_record.h"
 #include "log.h"
 
+/* So many records are kept as they were read; of further ones only the id. */
+#define KEPT_MAX 5000
+
 /* A list of the keys by age, small enough for many of them. */
 struct entry {
 	int64_t created;
 	char id[KEYS_ID_SIZE];
+	struct keys_record *kept; /* or NULL: to be read again */
 };
 
 struct listing {
@@ -20,6 +24,18 @@ struct listing {
 	const char *path;
 	int damaged;
 };
+
+static void
+keep(struct listing *l, const struct keys_record *record)
+{
+	struct entry *e = &l->entries[l->n++];
+
+	e->created = record->key.created;
+	memcpy(e->id, record->key.id, KEYS_ID_SIZE);
+	e->kept = l->n <= KEPT_MAX ? malloc(sizeof(*e->kept)) : NULL;
+	if (e->kept != NULL)
+		*e->kept = *record;
+}
 
 static int
 note_entry(const char *name, const char *val, size_t len, void *arg)
@@ -43,9 +59,7 @@ note_entry(const char *name, const char *val, size_t len, void *arg)
 		}
 		l->entries = grown;
 	}
-	l->entries[l->n].created = record.key.created;
-	memcpy(l->entries[l->n].id, record.key.id, KEYS_ID_SIZE);
-	l->n++;
+	keep(l, &record);
 	return 0;
 }
 
@@ -59,7 +73,7 @@ by_age(const void *a, const void *b)
 	return strcmp(x->id, y->id);
 }
 
-/* Calls 'fn' for what was listed, reading each record again. */
+/* Calls 'fn' for what was listed. */
 static int
 visit(struct listing *l, struct db *db,
     int (*fn)(const struct key *, const unsigned char hash[32], void *),
@@ -70,11 +84,13 @@ visit(struct listing *l, struct db *db,
 	int result = 0;
 
 	for (size_t i = 0; i < l->n && result == 0; i++) {
-		if (keys_record_get(db, l->path, l->entries[i].id, &text,
+		const struct keys_record *kept = l->entries[i].kept;
+
+		if (kept == NULL &&
+		    keys_record_get(db, l->path, l->entries[i].id, &text,
 			&record) == KEYS_OK)
-			result = fn(&record.key, record.hash, arg);
-		else
-			result = -1;
+			kept = &record;
+		result = kept == NULL ? -1 : fn(&kept->key, kept->hash, arg);
 	}
 	buf_free(&text);
 	return result;
@@ -126,8 +142,35 @@ keys_each(const char *state_dir,
 		qsort(l.entries, l.n, sizeof(*l.entries), by_age);
 	if (result == 0)
 		result = visit(&l, db, fn, arg);
+	for (size_t i = 0; i < l.n; i++)
+		free(l.entries[i].kept);
 	free(l.entries);
 	db_close(db);
 	free(path);
 	return result == 0 && l.damaged ? -1 : result;
+}
+
+int
+keys_load_some(const char *state_dir, const char *(*next)(void *),
+    void (*fn)(const struct key *, void *), void *arg)
+{
+	struct buf text = BUF(KEYS_RECORD_MAX);
+	enum keys_result result = KEYS_OK;
+	struct keys_record record;
+	const char *id;
+	char *path;
+	struct db *db = open_store(state_dir, &path);
+	int bad = db == NULL;
+
+	while (!bad && (id = next(arg)) != NULL) {
+		result = keys_record_get(db, path, id, &text, &record);
+		if (result == KEYS_OK)
+			fn(&record.key, arg);
+		else if (result != KEYS_UNKNOWN)
+			bad = 1;
+	}
+	db_close(db);
+	buf_free(&text);
+	free(path);
+	return bad ? -1 : 0;
 }

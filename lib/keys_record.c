@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json.h"
 #include "log.h"
 #include "text.h"
 
@@ -80,94 +81,90 @@ number_in(const struct key *key, const struct number *n)
 	return value;
 }
 
+/* What is read of a record, in this order: texts, numbers, flags, these two. */
+enum {
+	FIRST_NUMBER = LENGTH(texts),
+	FIRST_FLAG = FIRST_NUMBER + LENGTH(numbers),
+	HASH = FIRST_FLAG + LENGTH(flags),
+	RECORD_VERSION,
+	MEMBERS
+};
+
+/* Room for a number, which is also what a flag and the version are as text. */
+#define NUMBER_SIZE 24
+
+struct reading {
+	struct json_skim skim;
+	struct json_member member[MEMBERS];
+	char number[MEMBERS][NUMBER_SIZE];
+	char hash[2 * SECRET_DIGEST_LEN + 1];
+};
+
+/* Names what is wanted; texts go straight to where they belong. */
+static void
+begin_reading(struct reading *r, struct key *key)
+{
+	for (size_t i = 0; i < MEMBERS; i++)
+		r->member[i] = (struct json_member){ .text = r->number[i],
+			.size = NUMBER_SIZE };
+	for (size_t i = 0; i < LENGTH(texts); i++)
+		r->member[i] = (struct json_member){ .path = texts[i].name,
+			.text = (char *)key + texts[i].at,
+			.size = texts[i].size };
+	for (size_t i = 0; i < LENGTH(numbers); i++)
+		r->member[FIRST_NUMBER + i].path = numbers[i].name;
+	for (size_t i = 0; i < LENGTH(flags); i++)
+		r->member[FIRST_FLAG + i].path = flags[i].name;
+	r->member[HASH] = (struct json_member){
+		.path = "hash", .text = r->hash, .size = sizeof(r->hash)
+	};
+	r->member[RECORD_VERSION].path = "version";
+	json_skim_init(&r->skim, r->member, MEMBERS);
+}
+
 /* An absent member leaves the field empty or 0; a wrong one is -1. */
 static int
-read_text(struct json_object *from, const struct text *t, struct key *key)
+take_values(const struct reading *r, struct key *key)
 {
-	struct json_object *member;
-	size_t len;
+	const struct json_member *m = r->member;
+	int64_t number;
 
-	if (!json_object_object_get_ex(from, t->name, &member))
-		return 0;
-	if (!json_object_is_type(member, json_type_string))
-		return -1;
-	len = (size_t)json_object_get_string_len(member);
-	if (len >= t->size || strlen(json_object_get_string(member)) != len)
-		return -1;
-	memcpy((char *)key + t->at, json_object_get_string(member), len + 1);
+	for (size_t i = 0; i < LENGTH(texts); i++, m++)
+		if (m->type != JSON_ABSENT &&
+		    (m->type != JSON_STRING || m->truncated))
+			return -1;
+	for (size_t i = 0; i < LENGTH(numbers); i++, m++) {
+		if (m->type == JSON_ABSENT)
+			continue;
+		if (json_member_i64(m, INT64_MIN, INT64_MAX, &number) == -1)
+			return -1;
+		memcpy((char *)key + numbers[i].at, &number, sizeof(number));
+	}
+	for (size_t i = 0; i < LENGTH(flags); i++, m++) {
+		int on = m->type == JSON_TRUE;
+
+		if (m->type != JSON_ABSENT && !on && m->type != JSON_FALSE)
+			return -1;
+		memcpy((char *)key + flags[i].at, &on, sizeof(on));
+	}
 	return 0;
 }
 
 static int
-read_number(struct json_object *from, const struct number *n, struct key *key)
+take_members(const struct reading *r, struct keys_record *record)
 {
-	struct json_object *member;
-	int64_t value;
-
-	if (!json_object_object_get_ex(from, n->name, &member))
-		return 0;
-	if (!json_object_is_type(member, json_type_int))
-		return -1;
-	value = json_object_get_int64(member);
-	memcpy((char *)key + n->at, &value, sizeof(value));
-	return 0;
-}
-
-static int
-read_flag(struct json_object *from, const struct flag *f, struct key *key)
-{
-	struct json_object *member;
-	int value;
-
-	if (!json_object_object_get_ex(from, f->name, &member))
-		return 0;
-	if (!json_object_is_type(member, json_type_boolean))
-		return -1;
-	value = json_object_get_boolean(member) ? 1 : 0;
-	memcpy((char *)key + f->at, &value, sizeof(value));
-	return 0;
-}
-
-/* Nothing is known of how a later version would read its records. */
-static int
-is_our_version(struct json_object *from)
-{
-	struct json_object *member;
-
-	return json_object_object_get_ex(from, "version", &member) &&
-	    json_object_is_type(member, json_type_int) &&
-	    json_object_get_int64(member) == VERSION;
-}
-
-static int
-read_hash(struct json_object *from, unsigned char hash[SECRET_DIGEST_LEN])
-{
-	struct json_object *member;
-
-	if (!json_object_object_get_ex(from, "hash", &member) ||
-	    !json_object_is_type(member, json_type_string))
-		return -1;
-	return text_unhex(
-	    hash, SECRET_DIGEST_LEN, json_object_get_string(member));
-}
-
-static int
-read_members(struct json_object *from, struct keys_record *record)
-{
+	const struct json_member *hash = &r->member[HASH];
 	struct key *key = &record->key;
+	int64_t version;
 
-	if (!json_object_is_type(from, json_type_object) ||
-	    !is_our_version(from) || read_hash(from, record->hash) == -1)
+	/* Nothing is known of how a later version would read its records. */
+	if (json_member_i64(
+		&r->member[RECORD_VERSION], VERSION, VERSION, &version) == -1)
 		return -1;
-	for (size_t i = 0; i < LENGTH(texts); i++)
-		if (read_text(from, &texts[i], key) == -1)
-			return -1;
-	for (size_t i = 0; i < LENGTH(numbers); i++)
-		if (read_number(from, &numbers[i], key) == -1)
-			return -1;
-	for (size_t i = 0; i < LENGTH(flags); i++)
-		if (read_flag(from, &flags[i], key) == -1)
-			return -1;
+	if (hash->type != JSON_STRING || hash->truncated ||
+	    text_unhex(record->hash, SECRET_DIGEST_LEN, hash->text) == -1 ||
+	    take_values(r, key) == -1)
+		return -1;
 	/* Enabled in between, it is no longer one of those. */
 	key->disabled_all = key->disabled && key->disabled_all;
 	return key_problem(key) == NULL ? 0 : -1;
@@ -196,18 +193,22 @@ parse_json(const char *text, size_t len)
 	return value;
 }
 
+/* Skimmed, not made a tree of: a list reads thousands. */
 int
 keys_record_parse(
     const char *id, const char *text, size_t len, struct keys_record *record)
 {
-	struct json_object *value = parse_json(text, len);
-	int result;
+	struct reading r;
+	int bad;
 
 	memset(record, 0, sizeof(*record));
-	snprintf(record->key.id, sizeof(record->key.id), "%s", id);
-	result = value == NULL ? -1 : read_members(value, record);
-	json_object_put(value);
-	return result;
+	(void)snprintf(record->key.id, sizeof(record->key.id), "%s", id);
+	if (len > KEYS_RECORD_MAX)
+		return -1;
+	begin_reading(&r, &record->key);
+	bad = json_skim_feed(&r.skim, text, len) == -1 ||
+	    json_skim_end(&r.skim) == -1 || take_members(&r, record) == -1;
+	return bad ? -1 : 0;
 }
 
 /* Takes over 'member', which is NULL when there was no memory for it. */

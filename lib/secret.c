@@ -19,6 +19,16 @@
 #include "log.h"
 
 void
+secret_start_small(void)
+{
+	const uint64_t without =
+	    OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS;
+
+	if (OPENSSL_init_crypto(without, NULL) != 1)
+		abort();
+}
+
+void
 secret_random(void *out, size_t n)
 {
 	if (n > INT_MAX || RAND_bytes(out, (int)n) != 1) {
