@@ -172,6 +172,9 @@ $(DOCTOR_TESTS): UNIT_OBJ += $(DOCTOR_OBJ)
 # check_keys counts how often a record is read.
 $(BUILD)/tests/check_keys: LDFLAGS += -Wl,--wrap=json_skim_feed
 
+# check_usage_export runs the program.
+$(BUILD)/tests/check_usage_export: | $(BUILD)/bin/pmusage
+
 # check_upstream starts the stand-in beside it.
 $(BUILD)/tests/check_upstream: | $(BUILD)/tests/standin
 
@@ -255,6 +258,11 @@ test-container:
 	@scripts/test-container $(CONTAINER_WORK)
 
 # Only what is lost for good: OpenSSL and libcurl keep things to the end.
+# Ten million requests: a minute and more, so it is not part of test.
+.PHONY: test-large
+test-large: all
+	@BUILD=$(BUILD) node --test tests/large
+
 check-valgrind: $(UNIT_BIN)
 	@CK_TIMEOUT_MULTIPLIER=10 UNIT_TIMEOUT=1200 UNIT_WRAPPER="valgrind -q --error-exitcode=99 \
 	    --leak-check=full --show-leak-kinds=definite \

@@ -7,12 +7,14 @@
 #include "lib/log.h"
 
 #define DISABLE_WORD "DISABLE ALL" /* typed, so that no slip does it */
-#define KEYS_SHOWN_MAX 100000
+#define PAGES_MAX 2000 /* of which nobody reads the last */
 
 struct list {
 	const char *search;
-	struct key *keys; /* that were found */
-	size_t n, cap;
+	/* The last that were found, enough for the page: the i-th is at
+	   keys[i % room]. */
+	struct key *keys;
+	size_t n, room;
 	int64_t all, usable, stopped; /* stopped: by the switch below */
 	int64_t now;
 };
@@ -29,27 +31,14 @@ static int
 collect(const struct key *key, const unsigned char hash[32], void *arg)
 {
 	struct list *l = arg;
-	struct key *grown;
 
 	(void)hash;
 	l->all++;
 	l->usable +=
 	    !key->disabled && (key->expires == 0 || l->now < key->expires);
 	l->stopped += key->disabled && key->disabled_all;
-	if (!matches(key, l->search))
-		return 0;
-	if (l->n == l->cap) {
-		l->cap = l->cap * 2 + 64;
-		grown = l->n < KEYS_SHOWN_MAX
-		    ? reallocarray(l->keys, l->cap, sizeof(*l->keys))
-		    : NULL;
-		if (grown == NULL) {
-			log_warnx("too many keys for a list");
-			return -1;
-		}
-		l->keys = grown;
-	}
-	l->keys[l->n++] = *key;
+	if (matches(key, l->search))
+		l->keys[l->n++ % l->room] = *key;
 	return 0;
 }
 
@@ -110,7 +99,7 @@ put_rows(struct admin *a, const struct list *l, const struct key_spends *s,
 
 	put_head(a);
 	for (size_t i = from; i < l->n && i < from + ADMIN_ROWS; i++) {
-		const struct key *key = &l->keys[l->n - 1 - i];
+		const struct key *key = &l->keys[(l->n - 1 - i) % l->room];
 		struct key_spend spend = key_spends_of(s, key->id);
 
 		put_row(a, key, &spend);
@@ -122,8 +111,11 @@ static void
 put_list(struct admin *a, const struct list *l, const struct key_spends *s)
 {
 	int64_t pages = ((int64_t)l->n + ADMIN_ROWS - 1) / ADMIN_ROWS;
-	int64_t page =
-	    admin_query_number(a, "page", 1, pages > 0 ? pages : 1, 1);
+	int64_t page = admin_query_number(a, "page", 1,
+	    pages < 1               ? 1
+		: pages > PAGES_MAX ? PAGES_MAX
+				    : pages,
+	    1);
 	struct buf query = BUF(1024);
 
 	if (l->all == 0)
@@ -209,7 +201,14 @@ static void
 show_with(struct admin *a, const char *error)
 {
 	struct list l = { .search = admin_query(a, "q"), .now = a->now };
+	int64_t page = admin_query_number(a, "page", 1, PAGES_MAX, 1);
 
+	l.room = (size_t)page * ADMIN_ROWS;
+	if ((l.keys = calloc(l.room, sizeof(*l.keys))) == NULL) {
+		log_warn("cannot list the keys");
+		admin_fail_store(a);
+		return;
+	}
 	/* Damaged records are logged and left out; the others are shown. */
 	if (keys_each(a->state_dir, collect, &l) != 0 && l.all == 0)
 		admin_fail_store(a);

@@ -73,9 +73,13 @@ json_wanted_match_name(struct json_skim *s, const char *p, size_t n)
 	uint32_t left = s->matched;
 	struct json_member *m;
 
-	while ((m = take_member(s, &left)) != NULL)
-		if (!same_name(path_here(s, m), p, n))
+	/* Most differ in the first byte, and a dot matches nothing. */
+	while ((m = take_member(s, &left)) != NULL) {
+		const char *path = path_here(s, m);
+
+		if (n > 0 && (*path != *p || !same_name(path, p, n)))
 			unmatch(s, m);
+	}
 	s->length += n;
 }
 

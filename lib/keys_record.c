@@ -198,7 +198,7 @@ int
 keys_record_parse(
     const char *id, const char *text, size_t len, struct keys_record *record)
 {
-	struct reading r;
+	struct reading r = { .hash = "" };
 	int bad;
 
 	memset(record, 0, sizeof(*record));
