@@ -301,7 +301,10 @@ fuzz-smoke: fuzz-build
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZ_BIN)
 $(FUZZ_BIN): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(LIB)
-	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(LIB) $(LIBS_FCGI)
+	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $< $(FUZZ_MORE) $(LIB) \
+	    $(LIBS_FCGI)
+$(BUILD)/fuzz_import: $(CLI_LIB)
+$(BUILD)/fuzz_import: FUZZ_MORE = $(CLI_LIB)
 
 # --- Mutants: does a unit test notice when lib/ is broken? --------------------
 
