@@ -79,14 +79,25 @@ variables(const struct http *h)
 	return h->cgi ? (const char *const *)environ : h->env;
 }
 
+/* The value of "NAME=value", or NULL. Most differ in their first letters. */
+static const char *
+value_of(const char *v, const char *name)
+{
+	while (*name != '\0' && *v == *name) {
+		v++;
+		name++;
+	}
+	return *name == '\0' && *v == '=' ? v + 1 : NULL;
+}
+
 static const char *
 variable(const struct http *h, const char *name)
 {
-	size_t n = strlen(name);
+	const char *value;
 
 	for (const char *const *v = variables(h); *v != NULL; v++)
-		if (strncmp(*v, name, n) == 0 && (*v)[n] == '=')
-			return *v + n + 1;
+		if ((value = value_of(*v, name)) != NULL)
+			return value;
 	return NULL;
 }
 
@@ -140,9 +151,7 @@ http_is_ambiguous(const struct http *h)
 
 	for (; *v != NULL; v++)
 		for (unsigned i = 0; i < HTTP_FIELD__MAX; i++) {
-			size_t n = strlen(cgi_name[i]);
-
-			if (strncmp(*v, cgi_name[i], n) != 0 || (*v)[n] != '=')
+			if (value_of(*v, cgi_name[i]) == NULL)
 				continue;
 			if ((seen & 1u << i) != 0)
 				return 1;
