@@ -165,7 +165,7 @@ get_names(struct reader *r, size_t *n)
 static void
 copy_name(char *to, size_t size, const struct name *from, struct reader *r)
 {
-	if (from->len >= size) {
+	if (from->p == NULL || from->len >= size) {
 		r->bad = 1;
 		return;
 	}

@@ -24,7 +24,7 @@ add_day(struct usage_sums_making *m, int64_t start)
 {
 	struct usage_sums_day *grown;
 
-	if (m->n_days == m->cap) {
+	if (m->days == NULL || m->n_days == m->cap) {
 		m->cap = m->cap * 2 + 64;
 		grown = reallocarray(m->days, m->cap, sizeof(m->days[0]));
 		if (grown == NULL) {
