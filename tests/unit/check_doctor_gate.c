@@ -394,20 +394,34 @@ struct server {
 	pthread_t thread;
 };
 
+/* All of a head: what is left unread would reset the connection. */
+static int
+read_head(int fd, char *to, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	do {
+		if ((n = read(fd, to + len, size - 1 - len)) < 0)
+			return -1;
+		len += (size_t)n;
+		to[len] = '\0';
+	} while (n > 0 && strstr(to, "\r\n\r\n") == NULL);
+	return 0;
+}
+
 static void *
 serve(void *arg)
 {
 	struct server *s = arg;
-	ssize_t n;
 
 	for (int i = 0; i < s->times; i++) {
 		int fd = accept(s->fd, NULL, NULL);
 
 		if (fd == -1 ||
-		    (n = read(fd, s->asked, sizeof(s->asked) - 1)) < 0 ||
+		    read_head(fd, s->asked, sizeof(s->asked)) == -1 ||
 		    write(fd, s->bytes, strlen(s->bytes)) < 0)
 			return s;
-		s->asked[n] = '\0';
 		close(fd);
 	}
 	return NULL;
