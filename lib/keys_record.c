@@ -251,12 +251,17 @@ int
 keys_record_write(
     const struct keys_record *record, const struct buf *old, struct buf *out)
 {
-	struct json_object *value = old == NULL
-	    ? json_object_new_object()
-	    : parse_json(old->data, old->len);
+	struct json_object *value =
+	    old == NULL ? NULL : parse_json(old->data, old->len);
 	const char *text = NULL;
 
 	buf_reset(out);
+	/*
+	 * What is unknown here may be damaged, and then goes: a key that can
+	 * be used must be one that can be disabled.
+	 */
+	if (value == NULL)
+		value = json_object_new_object();
 	if (json_object_is_type(value, json_type_object) &&
 	    set_members(value, record) == 0)
 		text = json_object_to_json_string_ext(

@@ -57,7 +57,7 @@ int keys_record_parse(
 
 /*
  * Writes the record's text to 'out'; members of 'old' (NULL for none) that
- * are unknown here are kept. 0 or -1. Logs nothing.
+ * are unknown here are kept if it is sound. 0 or -1. Logs nothing.
  */
 int keys_record_write(
     const struct keys_record *, const struct buf *old, struct buf *out);

@@ -655,6 +655,27 @@ START_TEST(members_of_a_later_version_survive_a_change)
 }
 END_TEST
 
+/* Found by a fuzzer: what reads a record overlooks more than what writes it. */
+START_TEST(a_record_damaged_where_it_is_unknown_can_be_disabled)
+{
+	char secret[KEYS_SECRET_SIZE], name[128], text[1024];
+	struct key key = make("one", NOW, secret);
+	struct buf record = BUF(4096);
+	struct keys *k = open_keys(NULL);
+
+	name_by_id(name, &key);
+	get_raw(name, &record);
+	snprintf(text, sizeof(text), "{\"later\xff\":1,%s", record.data + 1);
+	put_raw(name, text);
+	ck_assert_int_eq(verify(k, secret, NOW), KEYS_OK);
+	key.disabled = 1;
+	ck_assert_int_eq(keys_save(folder, &key), KEYS_OK);
+	ck_assert_int_eq(verify(k, secret, NOW), KEYS_DISABLED);
+	buf_free(&record);
+	keys_close(k);
+}
+END_TEST
+
 START_TEST(hostile_labels_are_refused)
 {
 	static const struct {
@@ -1213,6 +1234,7 @@ cases(void)
 	tcase_add_test(t, a_key_used_of_late_ends_when_it_is_to);
 	tcase_add_test(t, settings_are_kept_and_changed);
 	tcase_add_test(t, members_of_a_later_version_survive_a_change);
+	tcase_add_test(t, a_record_damaged_where_it_is_unknown_can_be_disabled);
 	tcase_add_test(t, hostile_labels_are_refused);
 	tcase_add_test(t, model_lists);
 	tcase_add_test(t, a_key_allows_the_models_it_names);
