@@ -15,6 +15,8 @@ const char key_help[] =
     "  import   add keys from a file\n"
     "  export   print all keys' settings and hashes, never a key\n"
     "  admin-password  set the password of the admin pages\n"
+    "  lockdown refuse all keys at once\n"
+    "  destroy  overwrite and remove all that is kept\n"
     "\n"
     "pmkey COMMAND --help tells the options of one. A change is in force for\n"
     "the next request. The store is STATE_DIR/keys.gdbm.\n";
@@ -99,3 +101,19 @@ const char key_help_password[] =
     "ADMIN_PASSWORD, and ends all sessions.\n"
     "\n"
     "  --remove                forget the stored one instead\n";
+
+const char key_help_lockdown[] =
+    "usage: pmkey lockdown [--end]\n"
+    "\n"
+    "Refuses all keys at once, those in API_KEYS as well, from the next\n"
+    "request on, and ends all sessions of the admin pages. Answers under way\n"
+    "are not cut.\n"
+    "\n"
+    "  --end                   let keys be what they were before; asks for a\n"
+    "                          typed line\n";
+
+const char key_help_destroy[] =
+    "usage: pmkey destroy --everything\n"
+    "\n"
+    "Overwrites and removes all that is in STATE_DIR and RUN_DIR: keys,\n"
+    "settings, records of use. Asks for a typed line, which may be piped in.\n";

@@ -2,6 +2,7 @@
 #include "cli/key_import.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -207,6 +208,23 @@ key_import(const char *state_dir, const char *path, int64_t now)
 		summary = import_rows(state_dir, rows, now);
 	json_object_put(document);
 	return summary;
+}
+
+void
+key_import_print(struct json_object *summary)
+{
+	struct json_object *imported, *skipped, *id;
+
+	if (!json_object_object_get_ex(summary, "imported", &imported) ||
+	    !json_object_object_get_ex(summary, "skipped", &skipped))
+		return;
+	for (size_t i = 0; i < json_object_array_length(skipped); i++)
+		if (json_object_object_get_ex(
+			json_object_array_get_idx(skipped, i), "key_id", &id))
+			printf("skipped, because it exists: %s\n",
+			    json_object_get_string(id));
+	printf("imported: %" PRId64 ", skipped: %zu\n",
+	    json_object_get_int64(imported), json_object_array_length(skipped));
 }
 
 struct listing {

@@ -17,6 +17,9 @@ struct json_object;
 struct json_object *
 key_import(const char *state_dir, const char *path, int64_t now);
 
+/* Says the summary in words. */
+void key_import_print(struct json_object *summary);
+
 /* Everything the store knows, to be given back; NULL after logging. */
 struct json_object *key_export(const char *state_dir, int64_t now);
 

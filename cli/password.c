@@ -8,6 +8,7 @@
 
 #include "lib/log.h"
 #include "lib/secret.h"
+#include "lib/session.h"
 
 #define LEAST 10 /* characters: fewer are soon guessed */
 
@@ -99,4 +100,19 @@ password_read(char out[PASSWORD_SIZE])
 	if (!same)
 		log_warnx("these are not the same");
 	return same ? 0 : -1;
+}
+
+int
+password_change(const char *state_dir, int remove)
+{
+	char password[PASSWORD_SIZE] = "";
+	int bad = 0;
+
+	if (!remove)
+		bad = password_read(password);
+	if (!bad)
+		bad =
+		    session_store_password(state_dir, remove ? NULL : password);
+	secret_wipe(password, sizeof(password));
+	return bad ? -1 : 0;
 }

@@ -19,4 +19,10 @@ int password_from(const char *path, char out[PASSWORD_SIZE]);
 /* 0, or -1 after saying that it is too short for an admin's password. */
 int password_check(const char *password);
 
+/*
+ * Reads the password of the admin pages and stores its hash, or forgets the
+ * stored one; 0, or -1 after logging.
+ */
+int password_change(const char *state_dir, int remove);
+
 #endif

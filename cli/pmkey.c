@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/emergency.h"
 #include "cli/erase.h"
 #include "cli/key_help.h"
 #include "cli/key_import.h"
@@ -16,11 +17,9 @@
 #include "cli/object.h"
 #include "cli/password.h"
 #include "lib/audit.h"
-#include "lib/config.h"
 #include "lib/keys.h"
 #include "lib/log.h"
 #include "lib/secret.h"
-#include "lib/session.h"
 #include "lib/text.h"
 
 /* Options beside those of key_options.h. */
@@ -29,7 +28,9 @@ enum {
 	YES = 'y',
 	GRACE = 'g',
 	ERASE = 'E',
-	REMOVE = 'x'
+	REMOVE = 'x',
+	END = 'e',
+	EVERYTHING = 'A'
 };
 
 #define DEFAULT_GRACE 86400
@@ -38,7 +39,7 @@ struct request {
 	struct config *config;
 	const char *state_dir; /* of the config */
 	struct key_options options; /* its 'now' is everybody's */
-	int json, yes, erase, remove;
+	int json, yes, erase, remove, sure;
 	int64_t grace_s;
 };
 
@@ -57,6 +58,8 @@ static const struct option options[] = {
 	{ "yes", no_argument, NULL, YES },
 	{ "erase", no_argument, NULL, ERASE },
 	{ "remove", no_argument, NULL, REMOVE },
+	{ "end", no_argument, NULL, END },
+	{ "everything", no_argument, NULL, EVERYTHING },
 	{ "grace", required_argument, NULL, GRACE },
 	{ "help", no_argument, NULL, COMMAND_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -79,6 +82,10 @@ set_option(void *arg, int letter, const char *value)
 		return NULL;
 	case REMOVE:
 		r->remove = 1;
+		return NULL;
+	case END:
+	case EVERYTHING:
+		r->sure = 1;
 		return NULL;
 	case GRACE:
 		if (text_to_i64(value, 0, 0, &r->grace_s) == 0 ||
@@ -343,23 +350,6 @@ delete_key(char **operands, void *arg)
 	return result == KEYS_OK ? COMMAND_DONE : failed(result, id);
 }
 
-static void
-print_summary(struct json_object *summary)
-{
-	struct json_object *imported, *skipped, *id;
-
-	if (!json_object_object_get_ex(summary, "imported", &imported) ||
-	    !json_object_object_get_ex(summary, "skipped", &skipped))
-		return;
-	for (size_t i = 0; i < json_object_array_length(skipped); i++)
-		if (json_object_object_get_ex(
-			json_object_array_get_idx(skipped, i), "key_id", &id))
-			printf("skipped, because it exists: %s\n",
-			    json_object_get_string(id));
-	printf("imported: %" PRId64 ", skipped: %zu\n",
-	    json_object_get_int64(imported), json_object_array_length(skipped));
-}
-
 static enum command_exit
 import(char **operands, void *arg)
 {
@@ -372,7 +362,7 @@ import(char **operands, void *arg)
 	if (r->json)
 		return object_print(summary) == 0 ? COMMAND_DONE
 						  : COMMAND_FAILED;
-	print_summary(summary);
+	key_import_print(summary);
 	json_object_put(summary);
 	return COMMAND_DONE;
 }
@@ -389,17 +379,30 @@ static enum command_exit
 admin_password(char **none, void *arg)
 {
 	const struct request *r = arg;
-	char password[PASSWORD_SIZE] = "";
-	int bad = 0;
 
 	(void)none;
-	if (!r->remove)
-		bad = password_read(password);
-	if (!bad)
-		bad = session_store_password(
-		    r->state_dir, r->remove ? NULL : password);
-	secret_wipe(password, sizeof(password));
-	return bad ? COMMAND_FAILED : COMMAND_DONE;
+	return password_change(r->state_dir, r->remove) == 0 ? COMMAND_DONE
+							     : COMMAND_FAILED;
+}
+
+static enum command_exit
+lockdown(char **none, void *arg)
+{
+	const struct request *r = arg;
+
+	(void)none;
+	return emergency_lockdown(r->config, r->sure);
+}
+
+static enum command_exit
+destroy(char **none, void *arg)
+{
+	const struct request *r = arg;
+
+	(void)none;
+	if (!r->sure)
+		return command_misused("destroy needs --everything");
+	return emergency_destroy(r->config);
 }
 
 static const struct command commands[] = {
@@ -414,6 +417,8 @@ static const struct command commands[] = {
 	{ "import", key_help_import, "j", { "FILE" }, import },
 	{ "export", key_help_export, "j", { NULL }, export },
 	{ "admin-password", key_help_password, "x", { NULL }, admin_password },
+	{ "lockdown", key_help_lockdown, "e", { NULL }, lockdown },
+	{ "destroy", key_help_destroy, "A", { NULL }, destroy },
 };
 
 static int

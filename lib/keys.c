@@ -28,6 +28,7 @@ struct keys {
 	struct db_watch store;
 	uint64_t snapshot; /* counts those that were opened */
 	struct keys_recent *recent; /* of this snapshot */
+	int locked; /* this snapshot says so */
 	time_t logged_at;
 	char decoy[KEYS_ID_SIZE]; /* some key of the snapshot, or "" */
 };
@@ -122,6 +123,16 @@ take_as_decoy(const char *name, const char *val, size_t len, void *arg)
 	return 1;
 }
 
+static int
+look_for_lockdown(struct db *db)
+{
+	struct buf val = BUF(64);
+	int locked = db_get(db, KEYS_LOCKDOWN, &val);
+
+	buf_free(&val);
+	return locked;
+}
+
 /* Makes the snapshot the store's newest; 0, or -1 when it cannot be read. */
 static int
 refresh(struct keys *k)
@@ -133,7 +144,8 @@ refresh(struct keys *k)
 	k->snapshot++;
 	keys_recent_clear(k->recent);
 	k->decoy[0] = '\0';
-	if (db_each(k->store.db, KEYS_BY_ID, take_as_decoy, k) != -1)
+	if ((k->locked = look_for_lockdown(k->store.db)) != -1 &&
+	    db_each(k->store.db, KEYS_BY_ID, take_as_decoy, k) != -1)
 		return 0;
 	db_watch_drop(&k->store);
 	return -1;
@@ -179,7 +191,7 @@ keys_close(struct keys *k)
 
 /* What one look-up found, or the decoy in its place. */
 struct found {
-	int known;
+	int known, locked;
 	struct buf id, text;
 	uint64_t snapshot;
 };
@@ -216,6 +228,7 @@ fetch_newest(struct keys *k, const char *name, struct found *f)
 	if ((result = refresh(k)) == 0 && (result = fetch(k, name, f)) == -1)
 		db_watch_drop(&k->store);
 	f->snapshot = k->snapshot;
+	f->locked = k->locked;
 	if (pthread_mutex_unlock(&k->lock) != 0)
 		abort();
 	return result;
@@ -284,7 +297,8 @@ static enum keys_result
 verify_stored(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
     int64_t now, struct key *key)
 {
-	struct found f = { 0, BUF(KEYS_ID_SIZE - 1), BUF(KEYS_RECORD_MAX), 0 };
+	struct found f = { .id = BUF(KEYS_ID_SIZE - 1),
+		.text = BUF(KEYS_RECORD_MAX) };
 	struct keys_record record = { 0 };
 	enum keys_result result = KEYS_ERROR;
 	char name[KEYS_NAME_SIZE];
@@ -305,6 +319,8 @@ verify_stored(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
 			log_bad_record(k, f.id.data);
 			result = KEYS_ERROR;
 		}
+		if (f.locked && result != KEYS_ERROR)
+			result = KEYS_DISABLED;
 	}
 	key->snapshot = f.snapshot;
 	if (result == KEYS_OK)
@@ -358,7 +374,8 @@ keys_verify(
 enum keys_result
 keys_check(struct keys *k)
 {
-	struct found f = { 0, BUF(KEYS_ID_SIZE - 1), BUF(KEYS_RECORD_MAX), 0 };
+	struct found f = { .id = BUF(KEYS_ID_SIZE - 1),
+		.text = BUF(KEYS_RECORD_MAX) };
 	int result = fetch_newest(k, KEYS_BY_HASH, &f);
 
 	buf_free(&f.id);

@@ -97,6 +97,15 @@ int keys_family(struct keys *, const struct key *, struct buf *ids);
 int
 keys_family_load(const char *state_dir, const struct key *, struct buf *ids);
 
+/*
+ * Lockdown: all keys, those of the environment too, are refused as if they
+ * were disabled, and what each of them was before stays known. In force for
+ * the next request of every process. KEYS_OK or KEYS_ERROR.
+ */
+enum keys_result keys_lock(const char *state_dir, int locked);
+/* 1 while it lasts, 0, or -1 when the store cannot be read. */
+int keys_are_locked(const char *state_dir);
+
 /* What is wrong with a key's settings, in a few words; NULL when nothing. */
 const char *key_problem(const struct key *);
 

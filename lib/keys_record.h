@@ -21,6 +21,8 @@
 #define KEYS_BY_ID "k:"
 #define KEYS_BY_HASH "h:"
 #define KEYS_FAMILY "f:"
+/* A record by that name: no key opens anything. */
+#define KEYS_LOCKDOWN "lockdown"
 
 /* A thousand rotations; of older keys nothing is known any more. */
 #define KEYS_MEMBERS_MAX ((size_t)65536)

@@ -995,6 +995,42 @@ START_TEST(a_family_that_is_full_forgets_its_oldest)
 }
 END_TEST
 
+START_TEST(a_lockdown_refuses_every_key_and_ends)
+{
+	char secrets[2][KEYS_SECRET_SIZE];
+	struct keys *k = open_keys("environment");
+	struct key disabled;
+	struct steps refused;
+
+	(void)make("one", NOW, secrets[0]);
+	disabled = make("two", NOW, secrets[1]);
+	disabled.disabled = 1;
+	ck_assert_int_eq(keys_save(folder, &disabled), KEYS_OK);
+	ck_assert_int_eq(verify(k, secrets[0], NOW), KEYS_OK);
+	ck_assert_int_eq(keys_are_locked(folder), 0);
+	ck_assert_int_eq(keys_lock(folder, 1), KEYS_OK);
+	ck_assert_int_eq(keys_are_locked(folder), 1);
+	/* All the same, in steps as well. */
+	refused = steps_of(k, secrets[0], KEYS_DISABLED);
+	ck_assert_int_eq(refused.fetches, 2);
+	ck_assert_int_eq(verify(k, secrets[1], NOW), KEYS_DISABLED);
+	ck_assert_int_eq(verify(k, "environment", NOW), KEYS_DISABLED);
+	ck_assert_int_eq(verify(k, "nobody", NOW), KEYS_DISABLED);
+	/* A key made or changed meanwhile ends nothing. */
+	(void)make("three", NOW, secrets[1]);
+	ck_assert_int_eq(verify(k, secrets[1], NOW), KEYS_DISABLED);
+	ck_assert_int_eq(keys_lock(folder, 1), KEYS_OK);
+	ck_assert_int_eq(keys_lock(folder, 0), KEYS_OK);
+	ck_assert_int_eq(verify(k, secrets[0], NOW), KEYS_OK);
+	ck_assert_int_eq(verify(k, secrets[1], NOW), KEYS_OK);
+	ck_assert_int_eq(verify(k, "environment", NOW), KEYS_OK);
+	ck_assert_int_eq(keys_load(folder, disabled.id, &disabled), KEYS_OK);
+	ck_assert_int_eq(disabled.disabled, 1);
+	ck_assert_int_eq(keys_lock(folder, 0), KEYS_OK);
+	keys_close(k);
+}
+END_TEST
+
 static int
 disable_but(struct key *key, void *label)
 {
@@ -1245,6 +1281,7 @@ cases(void)
 	tcase_add_test(t, a_family_keeps_the_deleted_and_forgets_the_erased);
 	tcase_add_test(t, a_family_that_is_full_forgets_its_oldest);
 	tcase_add_test(t, all_keys_change_at_once_but_those_that_are_to_stay);
+	tcase_add_test(t, a_lockdown_refuses_every_key_and_ends);
 	tcase_add_test(t, keys_are_listed_oldest_first);
 	tcase_add_test(t, deleting_leaves_no_record);
 	tcase_add_test(t, imports_are_all_or_nothing);
