@@ -93,4 +93,4 @@ function remnants(pid, word, keys = []) {
   return found;
 }
 
-module.exports = { base64, escapedJson, newCanary, percent, remnants, utf16 };
+module.exports = { base64, escapedJson, forms, newCanary, percent, remnants, utf16 };
