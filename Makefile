@@ -315,9 +315,14 @@ mutate: all
 
 # --- Measuring ---------------------------------------------------------------
 
-.PHONY: bench
+.PHONY: bench bench-smoke
 bench: all
 	@BUILD=$(BUILD) bench/run
+
+# Instructions of a request against a committed number; the same everywhere
+# with the same libraries, however busy the machine is.
+bench-smoke: all
+	@BUILD=$(BUILD) bench/smoke
 
 # --- Static checks -----------------------------------------------------------
 
