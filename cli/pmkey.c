@@ -29,7 +29,7 @@ enum {
 	GRACE = 'g',
 	ERASE = 'E',
 	REMOVE = 'x',
-	END = 'e',
+	END = 'n',
 	EVERYTHING = 'A'
 };
 
@@ -417,7 +417,7 @@ static const struct command commands[] = {
 	{ "import", key_help_import, "j", { "FILE" }, import },
 	{ "export", key_help_export, "j", { NULL }, export },
 	{ "admin-password", key_help_password, "x", { NULL }, admin_password },
-	{ "lockdown", key_help_lockdown, "e", { NULL }, lockdown },
+	{ "lockdown", key_help_lockdown, "n", { NULL }, lockdown },
 	{ "destroy", key_help_destroy, "A", { NULL }, destroy },
 };
 

@@ -237,7 +237,7 @@ test('the program and each command help', (t) => {
   const commands = [...help.matchAll(/^ {2}([a-z]+) /gm)].map((m) => m[1]);
 
   assert.deepStrictEqual(commands, ['create', 'list', 'show', 'set', 'disable', 'enable',
-    'rotate', 'delete', 'import', 'export']);
+    'rotate', 'delete', 'import', 'export', 'lockdown', 'destroy']);
   for (const command of commands)
     assert.match(ok(dir, command, '--help'), new RegExp(`^usage: pmkey ${command}`));
   // Whoever looks for help may have no working configuration yet.
