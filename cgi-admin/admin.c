@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "environment.h"
+#include "lib/db.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
 #include "lib/text.h"
@@ -327,6 +328,7 @@ admin_main(const struct admin_page *page)
 {
 	static struct admin a;
 
+	db_map_files();
 	if (prepare(&a, page) == -1) {
 		/* Without settings there are no pages; the log says why. */
 		static const char text[] =

@@ -1,6 +1,6 @@
 /*
- * Snapshots and edits of GDBM files. Memory maps are never used: a file cut
- * short by somebody else would end the process with SIGBUS.
+ * Snapshots and edits of GDBM files. Memory maps are used only by programs that
+ * say so: a file cut short by somebody else would end the process with SIGBUS.
  */
 #include "db.h"
 
@@ -18,8 +18,6 @@
 #include "db_gdbm.h"
 #include "db_sum.h"
 #include "log.h"
-
-#define OPEN_FLAGS (GDBM_NOLOCK | GDBM_NOMMAP)
 
 /* The record that holds the file's checksum. */
 static const char sum_key[] = "pmproxy checksum";
@@ -112,7 +110,7 @@ new_handle(const char *path)
 static int
 open_gdbm(struct db *db, int fd, int flags)
 {
-	db->file = db_gdbm_open(fd, db->path, flags | OPEN_FLAGS);
+	db->file = db_gdbm_open(fd, db->path, flags | GDBM_NOLOCK);
 	if (db->file != NULL)
 		return 0;
 	log_warnx("cannot open '%s': %s", db->path, gdbm_strerror(gdbm_errno));

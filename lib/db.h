@@ -23,6 +23,14 @@
 
 struct db;
 
+/*
+ * For a program that lives for a moment: reads stores through memory maps, at
+ * a fraction of the system calls. A store that somebody cuts short meanwhile
+ * then ends the process, which a responder with requests under way could not
+ * afford. Before the first store is opened.
+ */
+void db_map_files(void);
+
 /* How the file at a path looked at one moment, to notice changes by. */
 struct db_look {
 	int exists; /* 1, 0, or -1 when that cannot be told */

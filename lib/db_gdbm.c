@@ -3,6 +3,8 @@
 
 #include <setjmp.h>
 
+#include "db.h"
+
 enum operation {
 	OPEN,
 	FETCH,
@@ -82,6 +84,14 @@ guarded(struct call *c)
 	return 0;
 }
 
+static int maps_files;
+
+void
+db_map_files(void)
+{
+	maps_files = 1;
+}
+
 GDBM_FILE
 db_gdbm_open(int fd, const char *name, int flags)
 {
@@ -89,6 +99,8 @@ db_gdbm_open(int fd, const char *name, int flags)
 		.operation = OPEN, .fd = fd, .name = name, .flags = flags
 	};
 
+	if ((flags & GDBM_OPENMASK) != GDBM_READER || !maps_files)
+		c.flags |= GDBM_NOMMAP;
 	return guarded(&c) == 0 ? c.file : NULL;
 }
 
