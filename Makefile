@@ -82,6 +82,7 @@ help:
 	@echo 'make deps       install the Debian packages that are missing'
 	@echo 'make lint       static checks'
 	@echo 'make sanitize   the tests under ASan+UBSan and TSan'
+	@echo 'make soak       kill responders under load for SOAK_SECONDS'
 	@echo 'make fuzz       run each fuzzer for FUZZ_SECONDS'
 	@echo 'make mutate     break lib/ on purpose, and see whether tests notice'
 	@echo 'make bench      measure beside what you would use instead'
@@ -257,12 +258,20 @@ deps-container:
 test-container:
 	@scripts/test-container $(CONTAINER_WORK)
 
-# Only what is lost for good: OpenSSL and libcurl keep things to the end.
 # Ten million requests: a minute and more, so it is not part of test.
 .PHONY: test-large
 test-large: all
 	@BUILD=$(BUILD) node --test tests/large
 
+# Responders die under load; test has a short form of it.
+.PHONY: soak
+SOAK_SECONDS ?= 600
+CLIENTS ?= 500
+soak: all
+	@BUILD=$(BUILD) SOAK_SECONDS=$(SOAK_SECONDS) CLIENTS=$(CLIENTS) \
+	    node tests/soak/run.js
+
+# Only what is lost for good: OpenSSL and libcurl keep things to the end.
 check-valgrind: $(UNIT_BIN)
 	@CK_TIMEOUT_MULTIPLIER=10 UNIT_TIMEOUT=1200 UNIT_WRAPPER="valgrind -q --error-exitcode=99 \
 	    --leak-check=full --show-leak-kinds=definite \
