@@ -30,7 +30,7 @@ LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SANLINK) -pthread $(LDFLAGS)
 # Each program links what it needs and nothing else.
 LIBS_BASE := -lgdbm -ljson-c -lcrypto
 LIBS_FCGI := -lfcgi -lcurl -lseccomp $(LIBS_BASE)
-LIBS_ADMIN := -Wl,--as-needed -lfcgi -lcurl $(LIBS_BASE)
+LIBS_ADMIN := -Wl,--as-needed -lfcgi $(LIBS_BASE)
 LIBS_TEST := -lfcgi -lcurl -lseccomp $(shell pkg-config --libs check 2>/dev/null) \
 	$(LIBS_BASE)
 

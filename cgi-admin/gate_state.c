@@ -1,82 +1,14 @@
 /* The checks of /health/ready, and what models the upstream lists. */
 #include "gate_state.h"
 
-#include <json-c/json.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "lib/keys.h"
 #include "lib/limits.h"
+#include "lib/probe.h"
 #include "lib/settings.h"
-#include "lib/upstream.h"
 #include "lib/usage.h"
 
-#define LIST_MAX (1 << 20)
 /* A page must not wait for an upstream in trouble. */
 #define WAIT_MS 2000
-
-struct listing {
-	struct buf body;
-	int status;
-};
-
-static int
-on_head(void *arg, const struct upstream_head *head)
-{
-	struct listing *l = arg;
-
-	l->status = head->status;
-	return 0;
-}
-
-static int
-on_body(void *arg, const char *p, size_t n)
-{
-	struct listing *l = arg;
-
-	return buf_add(&l->body, p, n);
-}
-
-static int
-on_pause(void *arg)
-{
-	(void)arg;
-	return 0;
-}
-
-/* As the responders ask; 'l' has the answer. */
-static enum upstream_end
-ask(struct admin *a, struct listing *l)
-{
-	const char *key = config_text(a->config, CONFIG_PRIVATEMODE_API_KEY);
-	struct upstream *up =
-	    upstream_new(config_text(a->config, CONFIG_UPSTREAM_URL));
-	char field[1024];
-	const char *fields[] = { NULL, NULL };
-	struct upstream_exchange x = { .method = "GET",
-		.path = "/v1/models",
-		.fields = fields,
-		.connect_ms = WAIT_MS,
-		.first_byte_ms = WAIT_MS,
-		.idle_ms = WAIT_MS,
-		.watch_fd = -1,
-		.on_head = on_head,
-		.on_body = on_body,
-		.on_pause = on_pause,
-		.arg = l };
-	enum upstream_end end = UPSTREAM_UNREACHABLE;
-
-	if (*key != '\0') {
-		(void)snprintf(
-		    field, sizeof(field), "Authorization: Bearer %s", key);
-		fields[0] = field;
-	}
-	if (up != NULL)
-		end = upstream_run(up, &x);
-	upstream_free(up);
-	secret_wipe(field, sizeof(field));
-	return end;
-}
 
 static void
 put_line(struct admin *a, const char *what, int good, const char *text)
@@ -93,46 +25,43 @@ put_check(struct admin *a, const char *what, int good)
 }
 
 static void
-put_models(struct admin *a, struct json_object *list)
+put_models(struct admin *a, const struct probe *look)
 {
-	struct json_object *data = NULL, *id;
-	size_t n;
-
-	if (!json_object_is_type(list, json_type_object) ||
-	    !json_object_object_get_ex(list, "data", &data) ||
-	    !json_object_is_type(data, json_type_array))
-		return;
-	n = json_object_array_length(data);
 	html(&a->out, "<dt>%s</dt><dd>", _("Models it lists"));
-	for (size_t i = 0; i < n && i < 100; i++)
-		if (json_object_object_get_ex(
-			json_object_array_get_idx(data, i), "id", &id))
-			html(&a->out, "<span class=\"mono\">%s</span><br>\n",
-			    json_object_get_string(id));
+	for (size_t i = 0; i < look->n; i++)
+		html(&a->out, "<span class=\"mono\">%s</span><br>\n",
+		    look->models[i]);
 	html(&a->out, "</dd>\n");
 }
 
+/* As a responder sees it, asked this moment. */
 static void
 put_upstream(struct admin *a)
 {
-	struct listing l = { .body = BUF(LIST_MAX) };
-	enum upstream_end end = ask(a, &l);
-	struct json_object *list = NULL;
-	char text[64];
+	static const char *const texts[PROBE_STATE__MAX] = {
+		[PROBE_REACHABLE] = N_("reachable"),
+		[PROBE_REFUSED] = N_("it refuses the Privatemode key"),
+		[PROBE_SILENT] = N_("it does not answer"),
+		[PROBE_UNREACHABLE] = N_("cannot be reached"),
+	};
+	const char *run_dir = config_text(a->config, CONFIG_RUN_DIR);
+	struct probe look;
 
-	if (end == UPSTREAM_DONE && l.status == 200)
-		list = json_tokener_parse(l.body.data);
-	if (list != NULL)
-		put_line(a, _("Upstream"), 1, _("reachable"));
-	else if (end == UPSTREAM_DONE) {
-		(void)snprintf(
-		    text, sizeof(text), _("it answers with %d"), l.status);
-		put_line(a, _("Upstream"), 0, text);
-	} else
-		put_line(a, _("Upstream"), 0, _("cannot be reached"));
-	put_models(a, list);
-	json_object_put(list);
-	buf_free(&l.body);
+	switch (probe_ask(run_dir, WAIT_MS, &look)) {
+	case 1:
+		put_line(a, _("Upstream"), look.state == PROBE_REACHABLE,
+		    _(texts[look.state]));
+		if (look.n > 0)
+			put_models(a, &look);
+		break;
+	case 0:
+		put_line(a, _("Upstream"), 0,
+		    _("no answer yet: look again in a moment"));
+		break;
+	default:
+		put_line(a, _("Upstream"), 0,
+		    _("not known: no responder answers, see the log"));
+	}
 }
 
 static int

@@ -1,19 +1,25 @@
-/* The upstream's models: one short exchange, and a set of names. */
+/*
+ * The upstream's models: one short exchange, and a set of names; and a thread
+ * that asks for them when an admin page wants to know.
+ */
 #include "catalog.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <json-c/json.h>
 
 #include "gate.h"
 #include "lib/log.h"
+#include "lib/probe.h"
 #include "relay.h"
 
 /* A list is a few KiB; past this it is none. */
 #define LIST_MAX (1 << 20)
 #define NAMES_MAX 1000
+_Static_assert(PROBE_MODEL_SIZE == USAGE_MODEL_SIZE, "names are copied");
 /* A list comes at once or the upstream is in trouble. */
 #define LIST_TIMEOUT_MS 5000
 /* No more often than this is the upstream asked on our own account. */
@@ -24,16 +30,26 @@ struct catalog {
 	char names[NAMES_MAX][USAGE_MODEL_SIZE];
 	size_t n;
 	int64_t asked_ms; /* limits_now() of the last answer; 0: never */
+	int64_t asked_at; /* the same in Unix seconds */
 	enum openai_error state;
+	int probes; /* probe_listen's descriptor */
 };
 
+/* Pages wait for it, so it is not for a worker that may be busy for long. */
+#define PROBE_STACK_BYTES (256 * 1024)
+
 struct catalog *
-catalog_new(void)
+catalog_new(const char *run_dir)
 {
 	struct catalog *c = calloc(1, sizeof(*c));
 
 	if (c == NULL || pthread_rwlock_init(&c->lock, NULL) != 0) {
 		log_warn("cannot keep the list of models");
+		free(c);
+		return NULL;
+	}
+	if ((c->probes = probe_listen(run_dir)) == -1) {
+		(void)pthread_rwlock_destroy(&c->lock); /* nobody has it */
 		free(c);
 		return NULL;
 	}
@@ -150,6 +166,7 @@ catalog_fetch(struct call *call, struct json_object **list)
 	relay_fields_wipe(&fields);
 	(void)pthread_rwlock_wrlock(&c->lock); /* only a bug makes it fail */
 	c->asked_ms = limits_now();
+	c->asked_at = time(NULL);
 	c->state = error;
 	if (error == OPENAI_OK)
 		remember(c, data_of(*list));
@@ -211,4 +228,63 @@ catalog_upstream_state(struct call *call)
 	state = c->state;
 	(void)pthread_rwlock_unlock(&c->lock);
 	return state;
+}
+
+static enum probe_state
+probe_state_of(enum openai_error state)
+{
+	switch (state) {
+	case OPENAI_OK:
+		return PROBE_REACHABLE;
+	case OPENAI_UPSTREAM_AUTH:
+		return PROBE_REFUSED;
+	case OPENAI_UPSTREAM_TIMEOUT:
+		return PROBE_SILENT;
+	default:
+		return PROBE_UNREACHABLE;
+	}
+}
+
+static void
+publish(struct gate *g, struct probe *p)
+{
+	struct catalog *c = g->catalog;
+
+	(void)pthread_rwlock_rdlock(&c->lock); /* as above */
+	*p = (struct probe){ .state = probe_state_of(c->state),
+		.at = c->asked_at };
+	for (; p->n < c->n && p->n < PROBE_MODELS_MAX; p->n++)
+		memcpy(p->models[p->n], c->names[p->n], PROBE_MODEL_SIZE);
+	(void)pthread_rwlock_unlock(&c->lock);
+	/* It has been logged; whoever asked waits in vain, but not for long. */
+	(void)probe_publish(config_text(g->config, CONFIG_RUN_DIR), p);
+}
+
+static void *
+answer_probes(void *arg)
+{
+	struct call call = { .gate = arg };
+	struct probe look;
+
+	while (probe_wait(call.gate->catalog->probes) == 0) {
+		ask_again(&call);
+		publish(call.gate, &look);
+	}
+	return NULL;
+}
+
+int
+catalog_answer_probes(struct gate *g)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int failed;
+
+	if (pthread_attr_init(&attr) != 0)
+		return -1;
+	failed = pthread_attr_setstacksize(&attr, PROBE_STACK_BYTES) != 0 ||
+	    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0 ||
+	    pthread_create(&thread, &attr, answer_probes, g) != 0;
+	(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
+	return failed ? -1 : 0;
 }

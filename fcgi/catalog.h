@@ -10,10 +10,17 @@
 
 struct call;
 struct catalog;
+struct gate;
 struct json_object;
 
 /* NULL after logging. */
-struct catalog *catalog_new(void);
+struct catalog *catalog_new(const char *run_dir);
+
+/*
+ * Starts a thread that looks at the upstream for those who ask with probe.h;
+ * 0 or -1. Once the process is confined, so that the thread is as well.
+ */
+int catalog_answer_probes(struct gate *);
 
 /*
  * Asks the upstream for its list, within this call's thread. Fills *list with

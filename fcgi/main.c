@@ -174,7 +174,7 @@ prepare(struct gate *g)
 		 state_dir, config_text(g->config, CONFIG_API_KEYS))) == NULL ||
 	    (g->limits = limits_open(run_dir, threads)) == NULL ||
 	    (g->journal = usage_journal_open(state_dir)) == NULL ||
-	    (g->catalog = catalog_new()) == NULL ||
+	    (g->catalog = catalog_new(run_dir)) == NULL ||
 	    (g->upstreams = upstream_pool_new(
 		 config_text(g->config, CONFIG_UPSTREAM_URL),
 		 IDLE_UPSTREAMS)) == NULL)
@@ -227,6 +227,8 @@ main(int argc, char *argv[])
 	    signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		log_fatal("cannot set signals up");
 	confine(&gate);
+	if (catalog_answer_probes(&gate) == -1)
+		log_fatalx("cannot start the thread that asks the upstream");
 	workers_start(&gate, threads, shared_socket);
 	code = wait_for_reason(&gate, &signals);
 	workers_drain();

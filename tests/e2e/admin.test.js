@@ -7,6 +7,7 @@
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const http = require('node:http');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
 const { startStack } = require('./lib/stack');
@@ -636,6 +637,40 @@ describe('settings', () => {
       for (const secret of ['XYZZY', gate.adminPassword, gate.apiKey])
         assert.equal(
           (await b.get(`/admin/${page}`)).text.includes(secret), false, page);
+  });
+
+  /* One who looks again after mending something wants to know of now. */
+  it('show in what way the upstream is in trouble, without a wait', async () => {
+    const server = http.createServer();
+    let answer = (req, res) => res.writeHead(401).end();
+    let other;
+
+    server.on('request', (req, res) => answer(req, res));
+    await new Promise((done) => server.listen(0, '127.0.0.1', done));
+    try {
+      other = await startStack(
+        { upstream: `http://127.0.0.1:${server.address().port}` });
+      const page = new Browser(other);
+      /* What a responder saw is good for five seconds. */
+      const shows = async (what) => {
+        for (const until = Date.now() + 60e3; Date.now() < until;)
+          if (what.test((await page.get('/admin/settings')).text)) return true;
+        return false;
+      };
+
+      await page.logIn();
+      assert.ok(await shows(/it refuses the Privatemode key/));
+      answer = () => {}; /* never a word */
+      assert.ok(await shows(/no answer yet: look again in a moment/));
+      assert.ok(await shows(/it does not answer/));
+      server.closeAllConnections();
+      server.close();
+      assert.ok(await shows(/cannot be reached/));
+    } finally {
+      server.closeAllConnections();
+      server.close();
+      await other?.stop();
+    }
   });
 });
 
