@@ -21,6 +21,17 @@ HARDEN += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 	-fno-sanitize-recover=all
 SANLINK := -fsanitize=$(SANITIZE)
 endif
+# Where programs with a sanitizer write what it finds; unset: standard error.
+REPORTS ?=
+ifneq ($(REPORTS),)
+SANOBJ := $(BUILD)/obj/tests/sanitize/options.o
+SANLINK += $(SANOBJ)
+# As shared libraries of gcc's, ASan and UBSan know nothing of each other, and
+# UBSan writes to standard error whatever it is told.
+ifeq ($(SANITIZE) $(CC),address,undefined gcc)
+SANLINK += -static-libasan -static-libubsan
+endif
+endif
 OPTIMISE ?= -O2 -g
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE -iquote . $(OPTIMISE) \
 	$(WARN) $(HARDEN) -MMD -MP -pthread \
@@ -98,10 +109,13 @@ $(BUILD)/obj/%.o: %.c
 	$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 # The whole list of objects, so that a removed source leaves the archive too.
-$(LIB): $(LIB_OBJ)
+# What else is linked into all programs is made before them.
+$(LIB): $(LIB_OBJ) | $(SANOBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
 	$(AR) rcs $@ $(LIB_OBJ)
+
+$(BUILD)/obj/tests/sanitize/options.o: CFLAGS_ALL += -DREPORTS='"$(REPORTS)"'
 
 $(BUILD)/fcgi/v1.fcgi: $(FCGI_OBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -284,10 +298,16 @@ TSAN_SRC := $(sort $(foreach m,$(TSAN_UNITS),$(wildcard \
 	tests/unit/check_$(m).c tests/unit/check_$(m)_*.c)))
 .PHONY: sanitize-address sanitize-thread
 sanitize: sanitize-address sanitize-thread
+# They are some three times as slow, all processes together.
+SLOWLY := E2E_TIME=3600 UNIT_TIMEOUT=1200 CK_TIMEOUT_MULTIPLIER=5
+sanitize-address: REPORTS := $(abspath $(BUILD)/asan/reports)
 sanitize-address:
-	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined test
+	$(SLOWLY) scripts/reports $(REPORTS) $(MAKE) BUILD=$(BUILD)/asan \
+	    SANITIZE=address,undefined REPORTS=$(REPORTS) test
+sanitize-thread: REPORTS := $(abspath $(BUILD)/tsan/reports)
 sanitize-thread:
-	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=thread \
+	$(SLOWLY) scripts/reports $(REPORTS) $(MAKE) BUILD=$(BUILD)/tsan \
+	    SANITIZE=thread REPORTS=$(REPORTS) \
 	    UNITS="$(TSAN_SRC:tests/unit/%.c=$(BUILD)/tsan/tests/%)" unit
 
 # --- Fuzzing: tests/fuzz/fuzz_X.c with its seeds in tests/fuzz/seeds/X/ ------
