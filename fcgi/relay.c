@@ -12,6 +12,8 @@
 #include "lib/text.h"
 #include "relay_internal.h"
 
+/* Name and value of one; there is room for all of them. */
+#define FIELD_MAX 1024
 /* Reserved of the token window for an answer of unknown length. */
 #define TOKENS_UNKNOWN 256
 /* The same of a month's budget: longer than most answers are. */
@@ -20,23 +22,27 @@
 void
 relay_fields_wipe(struct relay_fields *f)
 {
-	secret_wipe(f, sizeof(*f));
+	secret_wipe(f->text, f->used);
+	f->used = 0;
 }
 
 static void
 add_field(struct relay_fields *f, const char *name, const char *value)
 {
+	char *to = f->text + f->used;
 	int n;
 
 	if (value == NULL || *value == '\0' || f->n == RELAY_FIELDS_MAX ||
 	    strpbrk(value, "\r\n") != NULL)
 		return;
-	n = snprintf(f->text[f->n], sizeof(f->text[0]), "%s: %s", name, value);
-	if (n < 0 || (size_t)n >= sizeof(f->text[0])) {
+	n = snprintf(to, FIELD_MAX, "%s: %s", name, value);
+	if (n < 0 || n >= FIELD_MAX) {
+		secret_wipe(to, FIELD_MAX);
 		log_warnx("the header field '%s' is too long to pass on", name);
 		return;
 	}
-	f->field[f->n] = f->text[f->n];
+	f->used += (size_t)n + 1;
+	f->field[f->n] = to;
 	f->field[++f->n] = NULL;
 }
 
@@ -46,14 +52,17 @@ relay_fields_fill(const struct call *c, struct relay_fields *f, int client)
 	const char *key =
 	    config_text(c->gate->config, CONFIG_PRIVATEMODE_API_KEY);
 	const char *type;
-	char bearer[1024];
+	char bearer[FIELD_MAX];
 
-	*f = (struct relay_fields){ .n = 0 };
+	bearer[0] = '\0';
+	f->n = 0;
+	f->used = 0;
+	f->field[0] = NULL;
 	if (*key != '\0' &&
 	    snprintf(bearer, sizeof(bearer), "Bearer %s", key) <
 		(int)sizeof(bearer))
 		add_field(f, "Authorization", bearer);
-	secret_wipe(bearer, sizeof(bearer));
+	secret_wipe(bearer, strnlen(bearer, sizeof(bearer)));
 	if (!client)
 		return;
 	type = http_field(c->http, HTTP_CONTENT_TYPE);

@@ -2,14 +2,17 @@
 #ifndef PMPROXY_RELAY_H
 #define PMPROXY_RELAY_H
 
+#include <stddef.h>
+
 #define RELAY_FIELDS_MAX 8
 
 struct call;
 
 struct relay_fields {
-	char text[RELAY_FIELDS_MAX][1024];
 	const char *field[RELAY_FIELDS_MAX + 1]; /* NULL-terminated */
 	int n;
+	size_t used;
+	char text[RELAY_FIELDS_MAX * 1024]; /* so much of it is written */
 };
 
 /*

@@ -172,20 +172,31 @@ answer(struct call *c)
 	return c->route->answer(c);
 }
 
+/* Random bytes are dear one by one, so a thread fetches some in advance. */
+static void
+make_id(struct call *c)
+{
+	static _Thread_local unsigned char random[32][12];
+	static _Thread_local size_t left;
+
+	if (left == 0) {
+		secret_random(random, sizeof(random));
+		left = sizeof(random) / sizeof(random[0]);
+	}
+	memcpy(c->id, "req_", 4);
+	text_hex(c->id + 4, random[--left], sizeof(random[0]));
+}
+
 static void
 begin(struct call *c, struct gate *g, struct http *http)
 {
-	unsigned char random[12];
-
 	*c = (struct call){ .gate = g,
 		.http = http,
 		.route = &no_route,
 		.now = (int64_t)time(NULL),
 		.began_ms = limits_now(),
 		.body = BUF(0) };
-	secret_random(random, sizeof(random));
-	memcpy(c->id, "req_", 4);
-	text_hex(c->id + 4, random, sizeof(random));
+	make_id(c);
 	log_request(c->id);
 	c->origin = allowed_origin(c);
 }

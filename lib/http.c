@@ -100,12 +100,13 @@ void
 http_body_discard(struct http *h)
 {
 	char bin[8192];
+	size_t n, most = 0;
 
 	if (h->body_read)
 		return;
-	while (read_some(h, bin, sizeof(bin)) > 0)
-		continue;
-	explicit_bzero(bin, sizeof(bin));
+	while ((n = read_some(h, bin, sizeof(bin))) > 0)
+		most = n > most ? n : most;
+	explicit_bzero(bin, most);
 	h->body_read = 1;
 }
 
