@@ -70,7 +70,7 @@ STANDIN_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/standin/*.c))
 UNIT_SRC := $(wildcard tests/unit/check_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 UNIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,\
-	$(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)))
+	$(filter-out $(UNIT_SRC) tests/unit/faults.c,$(wildcard tests/unit/*.c)))
 
 PROGRAMS := $(CLI_BIN)
 ifneq ($(FCGI_OBJ),)
@@ -186,6 +186,18 @@ $(DOCTOR_TESTS): UNIT_OBJ += $(DOCTOR_OBJ)
 
 # check_keys counts how often a record is read.
 $(BUILD)/tests/check_keys: LDFLAGS += -Wl,--wrap=json_skim_feed
+
+# Calls to the kernel and the heap that fail when a test wants them to.
+FAULTS := malloc calloc realloc reallocarray strdup __asprintf_chk open openat \
+	read pread write pwrite sendfile lseek stat lstat fstat fsync fdatasync \
+	rename renameat unlink unlinkat mkdir fchmod fchown flock opendir readdir \
+	mmap posix_fallocate pthread_mutexattr_init pthread_mutexattr_setpshared \
+	pthread_mutexattr_setrobust pthread_rwlockattr_init \
+	pthread_rwlockattr_setkind_np pthread_rwlock_init
+FAULT_TESTS := $(filter %_faults,$(UNIT_BIN))
+$(FAULT_TESTS): $(BUILD)/obj/tests/unit/faults.o
+$(FAULT_TESTS): UNIT_OBJ += $(BUILD)/obj/tests/unit/faults.o
+$(FAULT_TESTS): LDFLAGS += $(FAULTS:%=-Wl,--wrap=%)
 
 # check_usage_export runs the program.
 $(BUILD)/tests/check_usage_export: | $(BUILD)/bin/pmusage

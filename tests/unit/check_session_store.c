@@ -1,12 +1,11 @@
-/* session: what stands in admin.gdbm, damaged, from elsewhere, on a full disk. */
+/* session: what stands in admin.gdbm, damaged or from elsewhere. */
 #include "lib/session.h"
 
 #include <check.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/buf.h"
 #include "lib/db.h"
@@ -367,6 +366,34 @@ START_TEST(a_hash_says_what_it_costs)
 }
 END_TEST
 
+/* Two processes that were born alike must not make the same numbers. */
+START_TEST(what_is_random_is_so_after_a_fork)
+{
+	struct buf hash[2] = { BUF(256), BUF(256) };
+	char token[SESSION_TOKEN_SIZE];
+	struct session s;
+	int status;
+
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = fork();
+
+		ck_assert_int_ne(pid, -1);
+		if (pid == 0)
+			_exit(session_store_password(folder, "same") != 0 ||
+			    session_begin(&rules, NOW, token, &s) != 0);
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert_int_eq(status, 0);
+		ck_assert_int_eq(get_text("p", &hash[i]), 1);
+	}
+	ck_assert_str_ne(hash[0].data, hash[1].data);
+	rules.password = "";
+	ck_assert_int_eq(
+	    session_check_password(&rules, "same"), SESSION_PASSWORD_RIGHT);
+	for (int i = 0; i < 2; i++)
+		buf_free(&hash[i]);
+}
+END_TEST
+
 /* --- a store that cannot be used --- */
 
 START_TEST(nothing_is_changed_in_a_store_that_cannot_be_read)
@@ -406,99 +433,6 @@ START_TEST(a_path_that_is_too_long_is_no_store)
 }
 END_TEST
 
-static void
-bound_files(rlim_t most)
-{
-	struct rlimit limit;
-
-	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
-	limit.rlim_cur = most;
-	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-}
-
-static struct session mine;
-static char my_token[SESSION_TOKEN_SIZE];
-
-static int
-do_begin(void)
-{
-	char token[SESSION_TOKEN_SIZE];
-	struct session s;
-
-	return session_begin(&rules, NOW + 1, token, &s);
-}
-
-static int
-do_find(void)
-{
-	return find(my_token, NOW + 60) == SESSION_OK ? 0 : -1;
-}
-
-static int
-do_end(void)
-{
-	return session_end(&rules, &mine);
-}
-
-static int
-do_end_all(void)
-{
-	return session_end_all(&rules);
-}
-
-static int
-do_once(void)
-{
-	return session_once(&rules, "0123456789abcdef.1", NOW) == 1 ? 0 : -1;
-}
-
-static int
-do_remove_password(void)
-{
-	return session_store_password(folder, NULL);
-}
-
-static const struct {
-	const char *why;
-	int (*change)(void);
-} changes[] = {
-	{ "begin", do_begin },
-	{ "keep alive", do_find },
-	{ "end", do_end },
-	{ "end all", do_end_all },
-	{ "once", do_once },
-	{ "remove the password", do_remove_password },
-};
-
-/* The disk is full sooner or later; what was not done can be done again. */
-START_TEST(a_full_disk_changes_nothing)
-{
-	int64_t step = 512;
-	struct stat before, after;
-	int failed = 0;
-
-	hush();
-	ck_assert_ptr_ne(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
-	put_text("p", "$scrypt$");
-	ck_assert_int_eq(session_begin(&rules, NOW, my_token, &mine), 0);
-	ck_assert_int_eq(stat(store, &before), 0);
-	for (int64_t most = 0;; most += step) {
-		bound_files((rlim_t)most);
-		if (changes[_i].change() == 0)
-			break;
-		bound_files(RLIM_INFINITY);
-		failed++;
-		ck_assert_int_eq(stat(store, &after), 0);
-		ck_assert_uint_eq(before.st_ino, after.st_ino);
-		ck_assert_int_eq(find(my_token, NOW + 1), SESSION_OK);
-	}
-	bound_files(RLIM_INFINITY);
-	ck_assert_msg(failed > 0, "%s", changes[_i].why);
-	ck_assert_int_eq(stat(store, &after), 0);
-	ck_assert_uint_ne(before.st_ino, after.st_ino);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -516,8 +450,8 @@ main(void)
 	tcase_add_test(t, digits_of_either_case_are_one_nonce);
 	ADD_ROWS(t, a_form_token_is_a_mac_of_what_it_is_for, forms);
 	ADD_ROWS(t, a_hash_says_what_it_costs, costs);
+	tcase_add_test(t, what_is_random_is_so_after_a_fork);
 	tcase_add_test(t, nothing_is_changed_in_a_store_that_cannot_be_read);
 	tcase_add_test(t, a_path_that_is_too_long_is_no_store);
-	ADD_ROWS(t, a_full_disk_changes_nothing, changes);
 	return suite_run("session_store", t, NULL);
 }
