@@ -117,7 +117,6 @@ START_TEST(a_damaged_record_is_no_session)
 	ck_assert_int_eq(session_begin(&rules, NOW, token, &s), 0);
 	name_of(name, &s);
 	ck_assert_int_eq(get_text(name, &old), 1);
-	/* NOLINTNEXTLINE(cert-err34-c): what session itself has written */
 	ck_assert_int_eq(sscanf(old.data, "%31s %31s %31s %31s %31s", word[0],
 			     word[1], word[2], word[3], word[4]),
 	    5);

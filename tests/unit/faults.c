@@ -73,7 +73,6 @@ is_due(void)
 		return is_due() ? (failure) : __real_##name arguments; \
 	}
 
-/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 FAIL(void *, malloc, (size_t n), (n), NULL)
 FAIL(void *, calloc, (size_t n, size_t size), (n, size), NULL)
 FAIL(void *, realloc, (void *at, size_t n), (at, n), NULL)
@@ -172,4 +171,3 @@ __wrap___asprintf_chk(char **to, int flag, const char *format, ...)
 	va_end(list);
 	return n;
 }
-/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
