@@ -67,6 +67,10 @@ ADMIN_MO  := $(ADMIN_PO:po/%.po=$(BUILD)/cgi-admin/locale/%/LC_MESSAGES/pmproxy.
 ADMIN_CSS := style-$(shell sha256sum cgi-admin/style.css 2>/dev/null | \
 	cut -c 1-12).css
 STANDIN_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/standin/*.c))
+# What bench/ measures with.
+BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard bench/sse_*.c))
+BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out bench/sse_%,\
+	$(wildcard bench/*.c)))
 UNIT_SRC := $(wildcard tests/unit/check_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 UNIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,\
@@ -82,6 +86,7 @@ endif
 ifneq ($(STANDIN_OBJ),)
 PROGRAMS += $(BUILD)/tests/standin
 endif
+PROGRAMS += $(BENCH_BIN)
 
 .PHONY: all help clean format
 all: $(PROGRAMS)
@@ -175,6 +180,10 @@ $(BUILD)/tests/standin: $(STANDIN_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $(STANDIN_OBJ) $(LIB) $(LIBS_BASE)
 
+$(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(BENCH_OBJ) $(LIB) $(LIBS_BASE)
+
 $(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(UNIT_OBJ) $(LIB) $(LIBS_TEST)
@@ -212,9 +221,11 @@ $(BUILD)/obj/watched_buf.o: $(BUILD)/obj/lib/buf.o
 $(BUILD)/tests/check_buf: $(BUILD)/obj/watched_buf.o
 $(BUILD)/tests/check_buf: UNIT_OBJ += $(BUILD)/obj/watched_buf.o
 
-# A part of a program, tested by itself.
+# Parts of programs, tested by themselves.
 $(BUILD)/tests/check_setup_file: $(BUILD)/obj/cli/setup_file.o
 $(BUILD)/tests/check_setup_file: UNIT_OBJ += $(BUILD)/obj/cli/setup_file.o
+$(BUILD)/tests/check_sse_load: $(BENCH_OBJ)
+$(BUILD)/tests/check_sse_load: UNIT_OBJ += $(BENCH_OBJ)
 
 # --- Debian packages, and a gate to try --------------------------------------
 
@@ -367,7 +378,8 @@ bench-smoke: all
 
 # --- Static checks -----------------------------------------------------------
 
-HEADERS := $(wildcard lib/*.h fcgi/*.h cgi-admin/*.h cli/*.h tests/*/*.h)
+HEADERS := $(wildcard lib/*.h fcgi/*.h cgi-admin/*.h cli/*.h bench/*.h \
+	tests/*/*.h)
 CHECK_FLAGS = $(filter-out -MMD -MP,$(CFLAGS_ALL))
 
 .PHONY: lint check-headers check-layers check-compilers compile-flags

@@ -157,6 +157,20 @@ describe('faults of a stream', { timeout: 30000 }, () => {
 			.map((chunk) => chunk.split('data: ').length - 1), [4, 4, 4, 1, 0]);
 	});
 
+	test('stamps: a number, and the time by a clock that we have too', async () => {
+		const now = () => Number(process.hrtime.bigint() / 1000n);
+		const begun = now();
+		const text = said(events((await streamed('stamp=1, words=5')).body));
+		assert.match(text, /^(@\d+:\d+;){5}$/);
+		let last = begun;
+		[...text.matchAll(/@(\d+):(\d+);/g)].forEach(([, number, at], i) => {
+			assert.equal(Number(number), i);
+			assert.ok(Number(at) >= last, `${at} after ${last}`);
+			last = Number(at);
+		});
+		assert.ok(last <= now());
+	});
+
 	test('ends of every kind after three events', async () => {
 		const end = await streamed('end-after=3');
 		assert.equal(events(end.body).length, 3);

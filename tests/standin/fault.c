@@ -59,6 +59,7 @@ static const struct row {
 	FLAG("comment", comment),
 	FLAG("die-on-reuse", die_on_reuse),
 	FLAG("close-idle", close_idle),
+	FLAG("stamp", stamp),
 	WORD("type", type),
 	WORD("retry-after", retry_after),
 	WORD("error-body", error_body),

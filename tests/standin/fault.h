@@ -19,7 +19,7 @@ struct fault {
 	/* Flags: 0 or 1. */
 	int64_t truncate, bad_json, split_utf8, crlf, null_usage, no_usage;
 	int64_t continuous, redirect, set_cookie, no_length, comment;
-	int64_t die_on_reuse, close_idle;
+	int64_t die_on_reuse, close_idle, stamp;
 	char type[64], retry_after[64], error_body[16];
 };
 

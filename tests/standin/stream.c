@@ -2,8 +2,10 @@
  * stream.c - the answer as events: a few before the text, one for each piece
  * (and choice), a few after it.
  */
+#include <stdio.h>
 #include <string.h>
 
+#include "loop.h"
 #include "reply.h"
 
 static const char *
@@ -175,10 +177,16 @@ event_piece(
 {
 	const char *name =
 	    reply->kind == REPLY_MESSAGES ? "content_block_delta" : NULL;
+	char stamp[48];
 
 	if (i % reply->choices == 0 &&
 	    !words_next(&reply->words, &reply->at, &reply->piece))
 		reply->piece = (struct view){ "", 0 };
+	if (fault->stamp) {
+		(void)snprintf(stamp, sizeof(stamp), "@%lld:%lld;",
+		    (long long)i, (long long)loop_now());
+		reply->piece = (struct view){ stamp, strlen(stamp) };
+	}
 	reply->said++;
 	if (i == 0 && fault->bad_json)
 		add_text(out, fault, name, "{\"id\":\"broken\",\"choices\":[{");
@@ -187,6 +195,8 @@ event_piece(
 	else
 		add_json(out, fault, name,
 		    piece_json(reply, reply->piece, i % reply->choices));
+	if (fault->stamp)
+		reply->piece = (struct view){ "", 0 };
 }
 
 /* The events before the text; returns how many there are. */
