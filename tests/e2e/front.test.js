@@ -351,7 +351,7 @@ describe('TLS', () => {
   test('failed handshakes are logged without the client\'s address',
     async () => {
       await hello({ ciphers: 'AES128-GCM-SHA256', maxVersion: 'TLSv1.2' });
-      await eventually(() => /SSL: .*\(address withheld\)$/m.test(gate.log()));
+      await eventually(() => /SSL: .*withheld/.test(gate.log()));
       assert.doesNotMatch(gate.log(), /127\.0\.0\.1/);
     });
 
