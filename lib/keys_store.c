@@ -230,9 +230,17 @@ change_one(struct keys_edit *e, const char *id,
     int (*change)(struct key *, void *), void *arg)
 {
 	struct keys_record record;
+	char name[KEYS_NAME_SIZE];
 
-	if (get_record(e, id, &record) != KEYS_OK || !change(&record.key, arg))
-		return KEYS_OK; /* nobody can use a damaged one */
+	/* One that cannot be read now may be of use again in a moment. */
+	if (db_get(e->db, keys_name_by_id(name, id), &e->val) != 1)
+		return KEYS_ERROR;
+	if (keys_record_parse(id, e->val.data, e->val.len, &record) == -1) {
+		log_warnx("the record of '%s' in '%s' is damaged", id, e->path);
+		return KEYS_OK; /* nobody can use it */
+	}
+	if (!change(&record.key, arg))
+		return KEYS_OK;
 	return put_record(e, &record, &e->val);
 }
 
