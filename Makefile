@@ -200,9 +200,8 @@ $(BUILD)/tests/check_keys: LDFLAGS += -Wl,--wrap=json_skim_feed
 FAULTS := malloc calloc realloc reallocarray strdup __asprintf_chk open openat \
 	read pread write pwrite sendfile lseek stat lstat fstat fsync fdatasync \
 	rename renameat unlink unlinkat mkdir fchmod fchown flock opendir readdir \
-	mmap posix_fallocate pthread_mutexattr_init pthread_mutexattr_setpshared \
-	pthread_mutexattr_setrobust pthread_rwlockattr_init \
-	pthread_rwlockattr_setkind_np pthread_rwlock_init
+	mmap posix_fallocate pthread_rwlockattr_init pthread_rwlockattr_setkind_np \
+	pthread_rwlock_init
 FAULT_TESTS := $(filter %_faults,$(UNIT_BIN))
 $(FAULT_TESTS): $(BUILD)/obj/tests/unit/faults.o
 $(FAULT_TESTS): UNIT_OBJ += $(BUILD)/obj/tests/unit/faults.o

@@ -276,6 +276,32 @@ START_TEST(keys_of_the_environment)
 }
 END_TEST
 
+START_TEST(which_keys_there_are)
+{
+	char secret[KEYS_SECRET_SIZE];
+	struct keys *k;
+
+	catch_log();
+	k = open_keys("good,bad\ttab,other");
+	ck_assert_ptr_nonnull(strstr(logged(), "env_key_1 can never be used"));
+	ck_assert_ptr_null(strstr(logged(), "env_key_0"));
+	ck_assert_ptr_null(strstr(logged(), "env_key_2"));
+	ck_assert_int_eq(keys_has(k, "env_key_0"), 1);
+	ck_assert_int_eq(keys_has(k, "env_key_2"), 1);
+	ck_assert_int_eq(keys_has(k, "env_key_3"), 0);
+	{
+		struct key key = make("stored", NOW, secret);
+
+		ck_assert_int_eq(keys_has(k, key.id), 1);
+		ck_assert_int_eq(keys_delete(folder, key.id), KEYS_OK);
+		ck_assert_int_eq(keys_has(k, key.id), 0);
+		ck_assert_int_eq(keys_delete(folder, key.id), KEYS_UNKNOWN);
+	}
+	keys_close(k);
+	keys_close(NULL);
+}
+END_TEST
+
 /* Or else disabling it would have no effect. */
 START_TEST(the_store_wins_over_the_environment)
 {
@@ -1259,6 +1285,7 @@ cases(void)
 	tcase_add_test(t, a_key_ends_with_its_last_second);
 	tcase_add_test(t, a_change_is_in_force_at_once);
 	tcase_add_test(t, keys_of_the_environment);
+	tcase_add_test(t, which_keys_there_are);
 	tcase_add_test(t, the_store_wins_over_the_environment);
 	tcase_add_test(t, an_unreadable_store_lets_nobody_in_and_heals);
 	tcase_add_test(t, without_a_folder_nobody_gets_in);

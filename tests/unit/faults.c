@@ -108,11 +108,6 @@ FAIL(struct dirent *, readdir, (DIR * dir), (dir), NULL)
 FAIL(void *, mmap, (void *at, size_t n, int prot, int flags, int fd, off_t to),
     (at, n, prot, flags, fd, to), MAP_FAILED)
 FAIL(int, posix_fallocate, (int fd, off_t at, off_t n), (fd, at, n), EIO)
-FAIL(int, pthread_mutexattr_init, (pthread_mutexattr_t * a), (a), EIO)
-FAIL(int, pthread_mutexattr_setpshared, (pthread_mutexattr_t * a, int how),
-    (a, how), EIO)
-FAIL(int, pthread_mutexattr_setrobust, (pthread_mutexattr_t * a, int how),
-    (a, how), EIO)
 FAIL(int, pthread_rwlockattr_init, (pthread_rwlockattr_t * a), (a), EIO)
 FAIL(int, pthread_rwlockattr_setkind_np, (pthread_rwlockattr_t * a, int how),
     (a, how), EIO)
