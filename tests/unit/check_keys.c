@@ -56,15 +56,13 @@ __wrap_json_skim_feed(struct json_skim *s, const char *text, size_t len)
 }
 
 int
-EVP_Digest(const void *data, size_t count, unsigned char *md,
-    unsigned int *size, const EVP_MD *type, ENGINE *impl)
+EVP_DigestFinal_ex(EVP_MD_CTX *ctx, unsigned char *md, unsigned int *size)
 {
-	int (*real)(const void *, size_t, unsigned char *, unsigned int *,
-	    const EVP_MD *, ENGINE *);
+	int (*real)(EVP_MD_CTX *, unsigned char *, unsigned int *);
 
-	*(void **)&real = dlsym(RTLD_NEXT, "EVP_Digest");
+	*(void **)&real = dlsym(RTLD_NEXT, "EVP_DigestFinal_ex");
 	n_digests++;
-	return real(data, count, md, size, type, impl);
+	return real(ctx, md, size);
 }
 
 static void
