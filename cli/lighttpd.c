@@ -148,6 +148,30 @@ put_http2(struct buf *out)
 }
 
 /*
+ * The sockets of the responders once more, to be asked before a body is read:
+ * lighttpd tells that by the request, and where it starts responders itself it
+ * would start more for another list that does.
+ */
+static int
+put_asked(struct buf *out, int64_t own)
+{
+	int64_t n = own > 0 ? own : 1;
+	int bad = buf_puts(out, "var.asked = ( ") == -1;
+
+	for (int64_t i = 0; i < 2 * n && !bad; i++) {
+		bad = buf_puts(out, "( \"socket\" => var.socket") == -1;
+		if (own > 0 && !bad)
+			bad =
+			    buf_printf(out, " + \"-%" PRId64 "\"", i % n) == -1;
+		bad = bad ||
+		    buf_printf(out, ", \"check-local\" => \"disable\", %s ), ",
+			i < n ? "\"mode\" => \"authorizer\""
+			      : "\"tcp-fin-propagate\" => \"enable\"") == -1;
+	}
+	return bad || buf_puts(out, ")\n") == -1 ? -1 : 0;
+}
+
+/*
  * lighttpd starts responders of its own, or finds those that others start and
  * watch. Only in the second case can it be started anew without a loss: the
  * old process stays with the answers under way, however long they take (an
@@ -159,20 +183,25 @@ put_responders(struct buf *out, const struct config *config)
 {
 	const char *given = getenv("PMPROXY_SOCKET");
 	int own = given == NULL || *given == '\0';
+	int64_t processes = config_number(config, CONFIG_PROCESSES);
 
 	if (put_switch(out, "restart_beside", !own) == -1 ||
 	    put_number(out, "shutdown_timeout",
 		own ? SHUTDOWN_SECONDS : BESIDE_SECONDS) == -1)
 		return -1;
 	if (!own)
-		return put_path(out, "socket", "PMPROXY_SOCKET", given) == -1
+		return put_path(out, "socket", "PMPROXY_SOCKET", given) == -1 ||
+			buf_puts(out, "var.own_responders = ()\n") == -1 ||
+			put_asked(out, 0) == -1
 		    ? -1
-		    : buf_puts(out, "var.own_responders = ()\n");
-	return buf_printf(out,
-	    "var.socket = var.run_dir + \"/v1.socket\"\n"
-	    "var.own_responders = ( \"bin-path\" => var.programs + "
-	    "\"/fcgi/v1.fcgi\", \"max-procs\" => %" PRId64 " )\n",
-	    config_number(config, CONFIG_PROCESSES));
+		    : 0;
+	if (buf_printf(out,
+		"var.socket = var.run_dir + \"/v1.socket\"\n"
+		"var.own_responders = ( \"bin-path\" => var.programs + "
+		"\"/fcgi/v1.fcgi\", \"max-procs\" => %" PRId64 " )\n",
+		processes) == -1)
+		return -1;
+	return put_asked(out, processes);
 }
 
 /* All IPv4 addresses of this host unless told otherwise. */

@@ -118,20 +118,11 @@ enum openai_error
 admit_load(struct call *c)
 {
 	struct gate *g = c->gate;
-	int64_t bytes = http_body_announced(c->http);
 
 	c->in_flight = 1;
 	if (atomic_fetch_add(&g->in_flight, 1) >= g->max_in_flight)
 		return OPENAI_OVERLOADED;
-	if (bytes > config_number(g->config, CONFIG_MAX_BODY_BYTES))
-		return OPENAI_TOO_LARGE;
-	if (bytes <= 0)
-		return OPENAI_OK;
-	c->body_reserved = bytes;
-	if (atomic_fetch_add(&g->body_memory, bytes) + bytes >
-	    g->max_body_memory)
-		return OPENAI_OVERLOADED;
-	return OPENAI_OK;
+	return body_take(c);
 }
 
 static void
@@ -219,6 +210,22 @@ admit_look(struct call *c)
 	return OPENAI_OK;
 }
 
+enum openai_error
+admit_foresee(struct call *c)
+{
+	set_windows(c, 1);
+	switch (limits_peek(
+	    c->gate->limits, c->windows, WINDOW__MAX, limits_now())) {
+	case LIMITS_ADMITTED:
+		return OPENAI_OK;
+	case LIMITS_REFUSED:
+		c->windows_known = 1;
+		return name_refusal(c);
+	default:
+		return OPENAI_STORE;
+	}
+}
+
 void
 admit_settle(struct call *c, int64_t tokens)
 {
@@ -230,10 +237,9 @@ void
 admit_release(struct call *c)
 {
 	limits_release(c->gate->limits, &c->lease);
-	if (c->body_reserved > 0)
-		atomic_fetch_sub(&c->gate->body_memory, c->body_reserved);
+	limits_body_release(c->gate->limits, c->ticket);
 	if (c->in_flight)
 		atomic_fetch_sub(&c->gate->in_flight, 1);
-	c->body_reserved = 0;
+	c->ticket = 0;
 	c->in_flight = 0;
 }

@@ -215,7 +215,8 @@ answer_error(struct call *c, enum openai_error error, int status)
 		status = openai_error_status(error);
 		metrics_refusal(c, error); /* ours, not the upstream's */
 	}
-	if (error == OPENAI_OVERLOADED || error == OPENAI_RATE_PARALLEL)
+	if (error == OPENAI_OVERLOADED || error == OPENAI_RATE_PARALLEL ||
+	    error == OPENAI_RATE_BODIES)
 		c->retry_ms = 1000;
 	if (openai_error_body(&body, error, c->route->dialect, status, c->id) ==
 		-1 ||

@@ -24,6 +24,7 @@
 #include "lib/usage.h"
 
 struct catalog;
+struct connections;
 struct json_object;
 
 /* Made once; constant but for what guards itself. */
@@ -42,9 +43,10 @@ struct gate {
 	unsigned confined; /* enum sandbox_part: what holds */
 	struct stat folders[2]; /* STATE_DIR and RUN_DIR, as confined to */
 	int64_t max_in_flight; /* this process's share */
-	int64_t max_body_memory; /* likewise */
+	char *upload_dir; /* where the web server keeps bodies */
+	struct connections *connections; /* NULL: they tell nothing */
 	atomic_int_fast64_t in_flight;
-	atomic_int_fast64_t body_memory;
+	atomic_int_fast64_t looked_ms; /* at the connections */
 	atomic_int journal_failed; /* since a line was last written */
 	pthread_mutex_t counting; /* the use of a key's month */
 };
@@ -69,7 +71,7 @@ struct call {
 	struct key key;
 	uint64_t key_hash; /* key_who: the same for all of its family */
 	struct buf body;
-	int64_t body_reserved;
+	uint64_t ticket; /* of what the body holds; 0: nothing */
 	int in_flight; /* counted as such */
 	int status; /* of the answer, once it begins */
 	struct openai_request request;
@@ -124,11 +126,21 @@ enum openai_error admit_key(struct call *);
 enum openai_error admit_load(struct call *);
 enum openai_error admit_metrics(struct call *);
 enum openai_error admit_request(struct call *, int64_t tokens);
-/* Fills in the windows and takes nothing. */
+/* Both fill in the windows and take nothing; the second refuses, too. */
 enum openai_error admit_look(struct call *);
+enum openai_error admit_foresee(struct call *);
 /* The true number of tokens is known. */
 void admit_settle(struct call *, int64_t tokens);
 void admit_release(struct call *);
+
+/*
+ * body.c: room for bodies. body_was_asked is 1 for one that the web server
+ * asked about before it took it in; body_admit answers when it asks. The other
+ * takes what has not been taken then. What is held admit_release gives back.
+ */
+int body_was_asked(struct call *);
+enum openai_error body_admit(struct call *);
+enum openai_error body_take(struct call *);
 
 /*
  * budget.c: a key's month. budget_expect says what to reserve when the request

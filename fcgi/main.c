@@ -21,6 +21,7 @@
 
 #include "catalog.h"
 #include "gate.h"
+#include "lib/connections.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
 #include "lib/secret.h"
@@ -147,9 +148,20 @@ share_bounds(struct gate *g)
 	g->max_in_flight =
 	    (config_number(g->config, CONFIG_MAX_IN_FLIGHT) + processes - 1) /
 	    processes;
-	g->max_body_memory =
-	    config_number(g->config, CONFIG_MAX_BODY_MEMORY) / processes;
 	return (uint32_t)g->max_in_flight + SPARE_THREADS;
+}
+
+/*
+ * Connections are looked at where REMOTE_PORT is the port of one: a PROXY
+ * header gives another. Without them, bodies that never come are waited for.
+ */
+static void
+prepare_bodies(struct gate *g, const char *run_dir)
+{
+	if (asprintf(&g->upload_dir, "%s/upload", run_dir) == -1)
+		log_fatal("the gate cannot start");
+	if (!config_number(g->config, CONFIG_PROXY_PROTOCOL))
+		g->connections = connections_open();
 }
 
 static uint32_t
@@ -166,6 +178,7 @@ prepare(struct gate *g)
 	check_descriptors(threads);
 	state_dir = config_text(g->config, CONFIG_STATE_DIR);
 	run_dir = config_text(g->config, CONFIG_RUN_DIR);
+	prepare_bodies(g, run_dir);
 	if (secret_installation(state_dir, g->secret) == -1 ||
 	    (g->settings = settings_open(state_dir, g->config)) == NULL ||
 	    (g->prices = prices_open(state_dir)) == NULL ||

@@ -72,6 +72,7 @@ metrics_refusal(struct call *c, enum openai_error error)
 		{ OPENAI_RATE_KEY_REQUESTS, METRICS_REFUSED_KEY_REQUESTS },
 		{ OPENAI_RATE_TOKENS, METRICS_REFUSED_KEY_TOKENS },
 		{ OPENAI_RATE_PARALLEL, METRICS_REFUSED_PARALLEL },
+		{ OPENAI_RATE_BODIES, METRICS_REFUSED_PARALLEL },
 		{ OPENAI_BUDGET, METRICS_REFUSED_BUDGET },
 		{ OPENAI_RATE_ADDRESS, METRICS_REFUSED_ADDRESS },
 		{ OPENAI_RATE_FAILED_AUTH, METRICS_REFUSED_FAILED_AUTH },
@@ -90,6 +91,9 @@ metrics_end(struct call *c)
 	int class = c->status / 100;
 
 	if (c->route->access != FOR_KEYS && c->route->answer != NULL)
+		return;
+	/* Let in, and still to be answered. */
+	if (c->status == 0 && http_is_asking(c->http))
 		return;
 	/* The client left before there was anything to say. */
 	if (class < 1 || class > 5)

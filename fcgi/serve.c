@@ -138,7 +138,7 @@ check_access(struct call *c)
 	if (c->route->access == OPEN_TO_ALL)
 		return OPENAI_OK;
 	if (settings_read(c->gate->settings, &c->live) == 0)
-		error = admit_address(c);
+		error = body_was_asked(c) ? OPENAI_OK : admit_address(c);
 	/* What says which store is broken must not break with it. */
 	if (c->route->access == LIMITED_BY_ADDRESS)
 		return error == OPENAI_STORE ? OPENAI_OK : error;
@@ -169,7 +169,7 @@ answer(struct call *c)
 		return OPENAI_METHOD;
 	if ((error = check_access(c)) != OPENAI_OK)
 		return error;
-	return c->route->answer(c);
+	return http_is_asking(c->http) ? body_admit(c) : c->route->answer(c);
 }
 
 /* Random bytes are dear one by one, so a thread fetches some in advance. */
@@ -211,9 +211,9 @@ serve(struct gate *g, struct http *http)
 	error = answer(&call);
 	if (error != OPENAI_OK)
 		answer_error(&call, error, 0);
+	buf_free(&call.body); /* before its room is given back */
 	admit_release(&call);
 	metrics_end(&call);
-	buf_free(&call.body);
 	secret_wipe(&call, sizeof(call));
 	log_request(NULL);
 }

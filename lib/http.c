@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fastcgi.h>
 #include <fcgiapp.h>
+#include <inttypes.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -102,7 +103,8 @@ http_body_discard(struct http *h)
 	char bin[8192];
 	size_t n, most = 0;
 
-	if (h->body_read)
+	/* Who only asks sends none, and may not even say so. */
+	if (h->body_read || http_is_asking(h))
 		return;
 	while ((n = read_some(h, bin, sizeof(bin))) > 0)
 		most = n > most ? n : most;
@@ -144,6 +146,13 @@ http_head(struct http *h, const char *name, const char *fmt, ...)
 		return -1;
 	}
 	return buf_printf(&h->head, "%s: %s\r\n", name, value);
+}
+
+int
+http_admit(struct http *h, uint64_t ticket)
+{
+	return http_status(h, 200) |
+	    http_head(h, "Variable-PMPROXY_TICKET", "%" PRIu64, ticket);
 }
 
 /* After a failed write nothing may block again, libfcgi's farewell least. */

@@ -24,6 +24,7 @@ enum http_field {
 	HTTP_ANTHROPIC_BETA,
 	HTTP_ANTHROPIC_VERSION,
 	HTTP_CONTENT_LENGTH,
+	HTTP_CONTENT_LENGTH_SENT, /* the same as a header */
 	HTTP_CONTENT_TYPE,
 	HTTP_COOKIE,
 	HTTP_FORWARDED,
@@ -93,6 +94,19 @@ int http_is_ambiguous(const struct http *);
 /* "198.51.100.7" as the web server saw it; "" when unknown. */
 const char *http_remote_address(const struct http *);
 
+/* The port that the client is connected from; 0 when unknown. */
+uint16_t http_remote_port(const struct http *);
+
+/*
+ * 1 when the web server only asks whether it may take the request in
+ * (FastCGI's authorizer): nothing of a body has been read. With http_admit it
+ * is answered by yes, and the ticket comes back with the request itself;
+ * every other answer goes to the client.
+ */
+int http_is_asking(const struct http *);
+int http_admit(struct http *, uint64_t ticket);
+uint64_t http_ticket(const struct http *); /* 0: none */
+
 /* 1 when the connection to the web server is TLS. */
 int http_is_tls(const struct http *);
 
@@ -128,7 +142,11 @@ enum http_body {
 	HTTP_BODY_MEMORY
 };
 
-/* What Content-Length announces, 0 when nothing; -1 when unreadable. */
+/*
+ * What Content-Length announces, 0 when nothing; -1 when unreadable. Who asks
+ * has to vouch for it (PMPROXY_LENGTH): of a chunked body it is not known yet,
+ * and a header that looks like it is the client's invention.
+ */
 int64_t http_body_announced(const struct http *);
 
 /* Reads the whole body into an empty buffer. */

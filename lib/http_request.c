@@ -20,6 +20,7 @@ static const char *const cgi_name[HTTP_FIELD__MAX] = {
 	[HTTP_ANTHROPIC_BETA] = "HTTP_ANTHROPIC_BETA",
 	[HTTP_ANTHROPIC_VERSION] = "HTTP_ANTHROPIC_VERSION",
 	[HTTP_CONTENT_LENGTH] = "CONTENT_LENGTH",
+	[HTTP_CONTENT_LENGTH_SENT] = "HTTP_CONTENT_LENGTH",
 	[HTTP_CONTENT_TYPE] = "CONTENT_TYPE",
 	[HTTP_COOKIE] = "HTTP_COOKIE",
 	[HTTP_FORWARDED] = "HTTP_FORWARDED",
@@ -132,6 +133,38 @@ http_remote_address(const struct http *h)
 	return address != NULL ? address : "";
 }
 
+uint16_t
+http_remote_port(const struct http *h)
+{
+	const char *port = variable(h, "REMOTE_PORT");
+	int64_t n;
+
+	if (port == NULL || text_to_i64(port, 1, UINT16_MAX, &n) == -1)
+		return 0;
+	return (uint16_t)n;
+}
+
+/* libfcgi's word for the role that the web server calls it in. */
+int
+http_is_asking(const struct http *h)
+{
+	const char *role = variable(h, "FCGI_ROLE");
+
+	return role != NULL && strcmp(role, "AUTHORIZER") == 0;
+}
+
+/* No header of a client's has a name like this here. */
+uint64_t
+http_ticket(const struct http *h)
+{
+	const char *ticket = variable(h, "PMPROXY_TICKET");
+	int64_t n;
+
+	if (ticket == NULL || text_to_i64(ticket, 1, INT64_MAX, &n) == -1)
+		return 0;
+	return (uint64_t)n;
+}
+
 int
 http_is_tls(const struct http *h)
 {
@@ -146,6 +179,10 @@ http_body_announced(const struct http *h)
 	const char *length = http_field(h, HTTP_CONTENT_LENGTH);
 	int64_t n;
 
+	if (http_is_asking(h))
+		length = variable(h, "PMPROXY_LENGTH") == NULL
+		    ? NULL
+		    : http_field(h, HTTP_CONTENT_LENGTH_SENT);
 	if (length == NULL || *length == '\0')
 		return 0;
 	return text_to_i64(length, 0, INT64_MAX, &n) == 0 ? n : -1;

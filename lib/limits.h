@@ -165,6 +165,53 @@ void limits_settle(struct limits *, const struct limits_window *, int64_t cost,
 /* Gives the place in flight back. An empty lease is fine. */
 void limits_release(struct limits *, struct limits_lease *);
 
+/*
+ * Memory that bodies of requests hold, from before they are read: while they
+ * wait in the web server until they are whole, and then in a process here.
+ * What one of ours holds comes back when it dies, what waits when its client's
+ * connection is seen to be gone (limits_body_sweep). 4,096 bodies at once.
+ */
+struct limits_body {
+	/* Set by the caller. */
+	uint64_t who;
+	int64_t bytes; /* to be reserved */
+	int64_t
+	    share; /* of this 'who'; a larger one fits while it holds none */
+	int64_t all; /* of everybody together */
+	int64_t room; /* free where waiting bodies are kept */
+	int waits; /* it is still to come */
+	uint16_t port; /* its client's, when it waits; 0: not known */
+
+	uint64_t ticket; /* filled in; 0: nothing is held */
+};
+
+/*
+ * LIMITS_ADMITTED, LIMITS_PARALLEL (more than its share), LIMITS_REFUSED (more
+ * than all, or than there is room) or LIMITS_BROKEN. What waits is counted
+ * against 'room' as if nothing of it had come yet.
+ */
+enum limits_result
+limits_body_take(struct limits *, struct limits_body *, int64_t now_ms);
+
+/*
+ * What waited has come whole, 'bytes' of it, and is this process's now. 0, or
+ * -1 when there is no such ticket (any more).
+ */
+int limits_body_arrive(struct limits *, uint64_t ticket, int64_t bytes);
+
+/* A ticket of 0, or one that is known no more, is fine. */
+void limits_body_release(struct limits *, uint64_t ticket);
+
+#define LIMITS_PORTS_SIZE (65536 / 8)
+/*
+ * Gives back what waits for a client whose connection is gone: 'ports' has a
+ * bit for each port that a client is connected from, as seen after 'since_ms'.
+ * NULL, and who has no port: what waits for more than a quarter of an hour.
+ * Returns how many.
+ */
+int limits_body_sweep(struct limits *,
+    const unsigned char ports[LIMITS_PORTS_SIZE], int64_t since_ms);
+
 /* Requests in flight for 'who', in all processes that live. */
 int64_t limits_parallel(struct limits *, uint64_t who);
 

@@ -9,6 +9,7 @@
  * limits_shm.c    the handle, its locks, and the file going away under it
  * limits_lease.c  places in flight, and giving back those of the dead
  * limits_budget.c the month's use, and what those in flight have reserved
+ * limits_body.c   memory that bodies hold
  */
 #ifndef PMPROXY_LIMITS_INTERNAL_H
 #define PMPROXY_LIMITS_INTERNAL_H
@@ -21,7 +22,7 @@
 #include "limits.h"
 
 /* Raise it when anything below changes: an older file is then replaced. */
-#define LIMITS_VERSION UINT64_C(2)
+#define LIMITS_VERSION UINT64_C(3)
 #define LIMITS_MAGIC UINT64_C(0x706d6c696d697473)
 /* Written over it when the file was deleted and the users have to move on. */
 #define LIMITS_RETIRED UINT64_C(0x706d6c2d676f6e65)
@@ -46,7 +47,9 @@
 #define LIMITS_LOCK_PARALLEL ((LIMITS_TABLE__MAX - 1) * LIMITS_STRIPES)
 #define LIMITS_LOCK_GLOBAL (LIMITS_LOCK_PARALLEL + LIMITS_STRIPES)
 #define LIMITS_LOCK_REGISTRY (LIMITS_LOCK_GLOBAL + 1) /* of processes */
-#define LIMITS_LOCKS (LIMITS_LOCK_REGISTRY + 1)
+#define LIMITS_LOCK_BODIES (LIMITS_LOCK_REGISTRY + 1) /* none within it */
+#define LIMITS_LOCKS (LIMITS_LOCK_BODIES + 1)
+#define LIMITS_BODIES 4096u /* at once; a power of two */
 
 /* What was admitted at one time, or shortly before it. */
 struct limits_pair {
@@ -99,6 +102,18 @@ struct limits_tally {
 	int known;
 };
 
+/*
+ * What a body holds. All of it is guarded by LIMITS_LOCK_BODIES; 'ticket' is
+ * set last and cleared first, so that a death leaves a whole one or none.
+ */
+struct limits_held_body {
+	uint64_t ticket; /* 0: free */
+	uint64_t who;
+	int64_t bytes, since_ms;
+	uint32_t process; /* whose row of leases, plus 1; 0: it waits */
+	uint16_t port;
+};
+
 struct limits_lock {
 	alignas(64) pthread_mutex_t mutex;
 };
@@ -116,6 +131,9 @@ struct limits_header {
 	struct limits_hold hold[LIMITS_PROCESSES][LIMITS_LEASES];
 	/* Guarded by the lock of the leases of the same 'who'. */
 	struct limits_tally tally[LIMITS_STRIPES][LIMITS_WAYS];
+	uint64_t tickets; /* given out; none is given twice */
+	uint32_t bodies_high; /* those that have ever been in use */
+	struct limits_held_body body[LIMITS_BODIES];
 };
 
 /* One mapping of the file. */
@@ -262,6 +280,9 @@ void limits_budget_doubt(struct limits_header *, uint64_t mark);
 void limits_budget_drop(struct limits_header *, uint64_t who);
 /* After a death under that lock of leases. */
 void limits_budget_repair(struct limits_header *, uint32_t stripe);
+
+/* limits_body.c. What that row's process held, which is dead. */
+void limits_body_drop(struct limits_header *, uint32_t row);
 
 /* One take, peek or settlement. */
 struct limits_taking {

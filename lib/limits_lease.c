@@ -77,6 +77,7 @@ row_clear(struct limits_header *header, uint32_t row)
 	for (i = 0; i < high; i++)
 		place_clear(header, row, i);
 	atomic_store(&header->high[row], 0);
+	limits_body_drop(header, row);
 }
 
 int

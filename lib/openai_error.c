@@ -71,6 +71,9 @@ static const struct error_row errors[OPENAI_ERROR__MAX] = {
 	[OPENAI_RATE_PARALLEL] = { 429, "requests", NULL, LIMITED,
 	    "This key has too many requests open at once. Wait for one to "
 	    "end." },
+	[OPENAI_RATE_BODIES] = { 429, "requests", NULL, LIMITED,
+	    "This key is sending too much at once. Wait for one of its large "
+	    "requests to end." },
 	[OPENAI_RATE_ADDRESS] = { 429, "requests", NULL, LIMITED,
 	    "Too many requests come from your address. Try again after the "
 	    "time in the Retry-After header." },

@@ -30,7 +30,7 @@ const REFUSED = [
   ['a header without a colon',
     'GET /v1/models HTTP/1.1\r\nHost: a\r\nwords\r\n\r\n', 400, null],
   ['a broken chunk', 'POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n' +
-    'Transfer-Encoding: chunked\r\n\r\nwords\r\n\r\n', 400, null],
+    'X-API-Key: KEY\r\nTransfer-Encoding: chunked\r\n\r\nwords\r\n\r\n', 400, null],
   ['two lengths at once', 'POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n' +
     'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
   400, null],
@@ -64,7 +64,8 @@ for (const secure of [false, true]) {
 
     for (const [what, bytes, status, code] of REFUSED)
       test(`${what} is refused as JSON: ${status}`, async () => {
-        const answer = parseAnswer(await gate.raw(bytes));
+        const answer = parseAnswer(await gate.raw(
+          bytes.replace('KEY', gate.apiKey)));
 
         assertOpenaiError(answer, status, code);
         assert.equal(Number(answer.headers['content-length']),

@@ -48,6 +48,8 @@ static const struct {
 	    "rate_limit_error" },
 	{ OPENAI_RATE_PARALLEL, 429, "requests", NULL, "rate_limit_exceeded",
 	    "rate_limit_error" },
+	{ OPENAI_RATE_BODIES, 429, "requests", NULL, "rate_limit_exceeded",
+	    "rate_limit_error" },
 	{ OPENAI_RATE_ADDRESS, 429, "requests", NULL, "rate_limit_exceeded",
 	    "rate_limit_error" },
 	{ OPENAI_RATE_FAILED_AUTH, 429, "requests", NULL, "rate_limit_exceeded",
