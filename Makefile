@@ -321,7 +321,7 @@ TSAN_SRC := $(sort $(foreach m,$(TSAN_UNITS),$(wildcard \
 .PHONY: sanitize-address sanitize-thread
 sanitize: sanitize-address sanitize-thread
 # They are some three times as slow, all processes together.
-SLOWLY := E2E_TIME=3600 UNIT_TIMEOUT=1200 CK_TIMEOUT_MULTIPLIER=5
+SLOWLY := PATIENCE=5 E2E_TIME=3600 UNIT_TIMEOUT=1200 CK_TIMEOUT_MULTIPLIER=5
 sanitize-address: REPORTS := $(abspath $(BUILD)/asan/reports)
 sanitize-address:
 	$(SLOWLY) scripts/reports $(REPORTS) $(MAKE) BUILD=$(BUILD)/asan \

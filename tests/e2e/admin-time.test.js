@@ -16,7 +16,9 @@ const LINES_AN_HOUR = 10;
 const HOUR = 3600;
 const MOST = 10; /* ms */
 
-describe('a large gate', () => {
+describe('a large gate', {
+  skip: process.env.SANITIZE && 'a sanitizer takes most of the time',
+}, () => {
   const gate = new BoundedGate(KEYS);
 
   function makeUsage() {

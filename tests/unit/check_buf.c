@@ -297,9 +297,12 @@ END_TEST
 START_TEST(growth_is_by_doubling)
 {
 	struct buf b = BUF(1 << 20);
+	int bad = 0;
 
+	/* Not a million assertions: Check writes each of them down. */
 	for (int i = 0; i < 1 << 20; i++)
-		ck_assert_int_eq(buf_add(&b, "x", 1), 0);
+		bad |= buf_add(&b, "x", 1);
+	ck_assert_int_eq(bad, 0);
 	ck_assert_int_le(allocations, 16);
 	buf_free(&b);
 }

@@ -29,17 +29,6 @@
 #include "lib/upstream.h"
 #include "tests/unit/suite.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 /* What an act says of itself; anything else is a child that died. */
 enum {
 	DONE = 0,

@@ -28,6 +28,8 @@
 #include "tests/unit/suite.h"
 
 #define CHAT "/v1/chat/completions"
+/* Where time is not the subject, however slow the machine. */
+#define LONG_MS (SANITIZED ? 120000 : 20000)
 #define HELLO                                                           \
 	"{\"model\":\"standin-chat\",\"messages\":[{\"role\":\"user\"," \
 	"\"content\":\"hello\"}]}"
@@ -140,9 +142,9 @@ exchange(struct answer *a, const char *const *fields)
 	return (struct upstream_exchange){ .method = "GET",
 		.path = "/v1/models",
 		.fields = fields,
-		.connect_ms = 20000,
-		.first_byte_ms = 20000,
-		.idle_ms = 20000,
+		.connect_ms = LONG_MS,
+		.first_byte_ms = LONG_MS,
+		.idle_ms = LONG_MS,
 		.watch_fd = -1,
 		.on_head = on_head,
 		.on_body = on_body,

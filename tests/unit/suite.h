@@ -9,6 +9,18 @@
 #include <check.h>
 #include <stddef.h>
 
+/* Whether this is built with a sanitizer: slower, and not confined. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 /* Runs test cases, the last one followed by NULL; returns main's status. */
 int suite_run(const char *name, ...) __attribute__((__sentinel__));
 

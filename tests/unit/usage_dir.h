@@ -152,13 +152,18 @@ killed_at(int (*work)(void), int n)
 	return 1;
 }
 
-/* Valgrind's own calls are traced as well, a hundred for each of ours. */
+/*
+ * Valgrind's own calls are traced as well, a hundred for each of ours, and a
+ * sanitizer's.
+ */
 MAYBE_UNUSED static int
 stride(void)
 {
 	const char *preload = getenv("LD_PRELOAD");
 
-	return preload != NULL && strstr(preload, "valgrind") ? 500 : 1;
+	if (preload != NULL && strstr(preload, "valgrind"))
+		return 500;
+	return SANITIZED ? 3 : 1;
 }
 
 #endif

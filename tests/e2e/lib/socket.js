@@ -4,6 +4,7 @@
  */
 const net = require('node:net');
 const tls = require('node:tls');
+const { PATIENCE } = require('./patience');
 
 /* A connected socket. Errors after that show as 'close'. */
 function connect(url, ca, { alpn = ['http/1.1'] } = {}) {
@@ -32,7 +33,7 @@ function converse(socket, bytes, { until, timeoutMs = 10000 } = {}) {
     const timer = setTimeout(() => {
       socket.destroy();
       reject(new Error(`no end of the answer: ${text.slice(0, 200)}`));
-    }, timeoutMs);
+    }, timeoutMs * PATIENCE);
     const finish = () => {
       clearTimeout(timer);
       socket.destroy();

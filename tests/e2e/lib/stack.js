@@ -14,6 +14,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const readline = require('node:readline');
 const { exchange } = require('./exchange');
+const { PATIENCE } = require('./patience');
 const { connect, converse } = require('./socket');
 
 const ROOT = path.resolve(__dirname, '..', '..', '..');
@@ -203,7 +204,7 @@ class Standin {
   wait(counts, timeoutMs = 5000) {
     const [[name, n]] = Object.entries(counts);
 
-    return this.#call(`/standin/wait?${name}=${n}&timeout=${timeoutMs}`);
+    return this.#call(`/standin/wait?${name}=${n}&timeout=${timeoutMs * PATIENCE}`);
   }
 
   reset() {
@@ -213,7 +214,7 @@ class Standin {
 
 /* Tries until 'check' returns something true; its last failure otherwise. */
 async function eventually(check, timeoutMs = 5000) {
-  const end = Date.now() + timeoutMs;
+  const end = Date.now() + timeoutMs * PATIENCE;
 
   for (;;) {
     const result = await check();
