@@ -8,6 +8,12 @@ const { exchange } = require('../e2e/lib/exchange');
 /* Far more than the slowest answer needs on a busy machine. */
 const HANGS_MS = 60000;
 
+/*
+ * The gate's streams have no length. lighttpd gives one to what it has when a
+ * responder dies before it passed the head on (docs/servers.md).
+ */
+const GIVEN_A_LENGTH = 'a stream that was given a length';
+
 /* A client's own connections, kept open between requests as clients do. */
 const newAgent = () => new http.Agent({ keepAlive: true, maxSockets: 4,
   timeout: 20000 });
@@ -57,6 +63,9 @@ async function ask(gate, target, options) {
     Object.assign(result, { status, headers: fields });
     await gather(call, result, leave === 'head');
     if (result.end === undefined) stop('left')();
+    else if (fields['content-length'] &&
+        fields['content-type'] === 'text/event-stream')
+      result.why = GIVEN_A_LENGTH;
     else if (result.how === 'broken' && fields['x-request-id'])
       result.how = status < 300 ? 'whole' : 'error';
     else result.why = `status ${status}`;
@@ -69,4 +78,4 @@ async function ask(gate, target, options) {
   return result;
 }
 
-module.exports = { ask, newAgent };
+module.exports = { GIVEN_A_LENGTH, ask, newAgent };

@@ -114,6 +114,12 @@ class Watch {
     return this.deaths.reduce((n, death) => n + death.n, 0);
   }
 
+  /* In the first half of the samples. */
+  mostEarly(who, what) {
+    const half = this.samples.slice(0, this.samples.length / 2 + 1);
+    return Math.max(...half.map((sample) => sample[who][what]));
+  }
+
   /*
    * { name: [early, late, percent] } of the median in two equal parts of the
    * time under fire: after the warm-up, and at its end.
