@@ -228,11 +228,13 @@ $(BUILD)/tests/check_sse_load: UNIT_OBJ += $(BENCH_OBJ)
 
 # --- Debian packages, and a gate to try --------------------------------------
 
-.PHONY: deps deps-build deps-browser deps-deb demo deb test-deb
+.PHONY: deps deps-build deps-bench deps-browser deps-deb demo deb test-deb
 deps:
 	@scripts/deps all
 deps-build:
 	@scripts/deps build
+deps-bench:
+	@scripts/deps bench
 deps-browser:
 	@scripts/deps browser
 deps-deb:
@@ -367,7 +369,9 @@ mutate: all
 # --- Measuring ---------------------------------------------------------------
 
 .PHONY: bench bench-smoke
-bench: all
+# LOADS="1 4" ROUNDS=5 SECONDS_EACH=2 QUICK=1: see bench/README.md.
+bench: deps-bench
+	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) bench/run
 
 # Instructions of a request against a committed number; the same everywhere

@@ -160,8 +160,11 @@ read_options(struct options *o, int argc, char *argv[])
 		usage(stderr);
 		exit(2);
 	}
+	/* No more than could come: the stand-in makes the words first. */
 	if (o->seconds > 0)
-		o->events = EVENTS_MAX;
+		o->events = o->rate *
+		    (o->seconds + (PATIENCE_US + SETTLE_US) / SECOND +
+			o->streams / o->opening + 1);
 	read_url(argv[optind], &o->to);
 }
 
