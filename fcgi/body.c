@@ -5,6 +5,7 @@
  * the body is still with the client.
  */
 #include <sys/statvfs.h>
+#include <time.h>
 
 #include "gate.h"
 #include "lib/connections.h"
@@ -14,6 +15,13 @@
 #define COUNTED_BYTES 10000
 /* A look at all connections costs, so a flood of refusals gets few. */
 #define LOOK_MS 250
+/*
+ * A chunked body takes up the room of a large one until it is there, which is
+ * mostly soon: so many threads may wait, that often, for so long.
+ */
+#define PATIENT_THREADS 16
+#define PATIENT_TRIES 5
+#define PATIENT_MS 100
 
 #if CONNECTIONS_PORTS_SIZE != LIMITS_PORTS_SIZE
 #error "one bit for each port in both"
@@ -70,6 +78,35 @@ sweep(struct gate *g)
 	return limits_body_sweep(g->limits, known ? ports : NULL, now_ms);
 }
 
+/* 1 after a moment, or 0 when too many wait already. */
+static int
+wait_a_moment(struct gate *g)
+{
+	static const struct timespec moment = { 0, PATIENT_MS * 1000000 };
+	int patient = atomic_fetch_add(&g->waiting, 1) < PATIENT_THREADS;
+
+	if (patient)
+		(void)nanosleep(&moment, NULL); /* cut short it is as good */
+	atomic_fetch_sub(&g->waiting, 1);
+	return patient;
+}
+
+static enum limits_result
+take_patiently(struct gate *g, struct limits_body *b)
+{
+	enum limits_result result =
+	    limits_body_take(g->limits, b, limits_now());
+
+	for (int i = 1; i < PATIENT_TRIES; i++) {
+		if (result != LIMITS_PARALLEL && result != LIMITS_REFUSED)
+			break;
+		if (sweep(g) == 0 && !wait_a_moment(g))
+			break;
+		result = limits_body_take(g->limits, b, limits_now());
+	}
+	return result;
+}
+
 enum openai_error
 body_take(struct call *c)
 {
@@ -92,10 +129,7 @@ body_take(struct call *c)
 		return OPENAI_NO_LENGTH;
 	if (b.waits && (b.room = room_for_uploads(g)) == -1)
 		return OPENAI_STORE;
-	result = limits_body_take(g->limits, &b, limits_now());
-	if ((result == LIMITS_PARALLEL || result == LIMITS_REFUSED) &&
-	    sweep(g) > 0)
-		result = limits_body_take(g->limits, &b, limits_now());
+	result = take_patiently(g, &b);
 	c->ticket = b.ticket;
 	if (result == LIMITS_ADMITTED)
 		return OPENAI_OK;

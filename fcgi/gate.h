@@ -47,6 +47,7 @@ struct gate {
 	struct connections *connections; /* NULL: they tell nothing */
 	atomic_int_fast64_t in_flight;
 	atomic_int_fast64_t looked_ms; /* at the connections */
+	atomic_int waiting; /* for room for a body */
 	atomic_int journal_failed; /* since a line was last written */
 	pthread_mutex_t counting; /* the use of a key's month */
 };

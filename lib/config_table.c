@@ -120,7 +120,7 @@ static const struct row table[CONFIG__MAX] = {
 	    "536870912", MIB, 1024 * 1024 * MIB,
 	    "memory for the bodies of all requests at once" },
 	[CONFIG_MAX_KEY_BODY_MEMORY] = { "MAX_KEY_BODY_MEMORY", NUMBER, PLAIN,
-	    "134217728", MIB, 1024 * 1024 * MIB,
+	    "268435456", MIB, 1024 * 1024 * MIB,
 	    "of that memory, what one key may take" },
 	[CONFIG_MAX_IN_FLIGHT] = { "MAX_IN_FLIGHT", NUMBER, PLAIN, "1000", 1,
 	    20000, "requests being answered at once" },

@@ -12,6 +12,7 @@ const path = require('node:path');
 const { after, before, describe, test } = require('node:test');
 const { startStack, eventually } = require('./lib/stack');
 const { assertOpenaiError, chat, parseAnswer } = require('./lib/front');
+const { residentOf } = require('./lib/processes');
 const { notOnCaddy } = require('./lib/servers');
 
 const CLIENTS = 200;
@@ -30,11 +31,6 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const long = (bytes) => ({ ...chat('x'.repeat(bytes)),
   model: 'standin/words=1' });
 const piece = Buffer.alloc(64 * 1024, 'x');
-
-function residentOf(pid) {
-  const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)[1]) * 1024;
-}
 
 function upload(gate) {
   const folder = path.join(gate.runDir, 'upload');

@@ -115,7 +115,7 @@ static const struct {
 	    INT64_C(3153600000) },
 	{ "MAX_BODY_BYTES", NULL, 64 << 20, 0, 0, 1024, INT64_C(1) << 30 },
 	{ "MAX_BODY_MEMORY", NULL, 512 << 20, 0, 0, 1 << 20, INT64_C(1) << 40 },
-	{ "MAX_KEY_BODY_MEMORY", NULL, 128 << 20, 0, 0, 1 << 20,
+	{ "MAX_KEY_BODY_MEMORY", NULL, 256 << 20, 0, 0, 1 << 20,
 	    INT64_C(1) << 40 },
 	{ "MAX_IN_FLIGHT", NULL, 1000, 0, 0, 1, 20000 },
 	{ "PROCESSES", NULL, 2, 0, 0, 1, 32 },
