@@ -1,6 +1,9 @@
 # pmproxy. `make help` lists the targets; every output lands under build/.
 
 BUILD   ?= build
+# However it is spelt, or what depends on what would be known under one name
+# and looked for under another.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 PREFIX  ?= /usr/local
 DESTDIR ?=
 ifeq ($(origin CC),default)

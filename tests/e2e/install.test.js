@@ -34,8 +34,9 @@ function run(program, args, { env = {}, input = '' } = {}) {
 
 function install(...more) {
   const done = run('make', ['-s', '-C', ROOT, 'install', `BUILD=${BUILD}`,
-    `SANITIZE=${/asan/.test(BUILD) ? 'address,undefined' : ''}`,
-    ...more]);
+    /* As these programs were built: some are linked once more. */
+    `SANITIZE=${process.env.SANITIZE || ''}`,
+    `REPORTS=${process.env.REPORTS || ''}`, ...more]);
   assert.equal(done.status, 0, done.err);
 }
 
