@@ -478,7 +478,7 @@ main(void)
 	TCase *t = tcase_create("keys_faults");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 120);
+	tcase_set_timeout(t, 300);
 	ADD_ROWS(t, an_error_is_no_answer, questions);
 	ADD_ROWS(t, a_change_is_done_wholly_or_not_at_all, changes);
 	return suite_run("keys_faults", t, NULL);

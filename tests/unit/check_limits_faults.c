@@ -226,7 +226,7 @@ main(void)
 	TCase *t = tcase_create("limits_faults");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 120);
+	tcase_set_timeout(t, 300);
 	tcase_add_test(t, a_file_is_made_wholly_or_not_at_all);
 	tcase_add_test(t, both_count_in_one_file_whatever_failed);
 	tcase_add_test(t, until_there_is_a_new_file_all_is_refused);

@@ -491,7 +491,7 @@ main(void)
 	TCase *t = tcase_create("usage_faults");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 120);
+	tcase_set_timeout(t, 300);
 	ADD_ROWS(t, an_error_is_no_answer, questions);
 	tcase_add_test(t, an_error_is_no_answer_without_sums);
 	ADD_ROWS(t, what_was_not_done_can_be_done_again, changes);

@@ -33,11 +33,22 @@ faults_disarm(void)
 	return atomic_load(&has_failed);
 }
 
+/* Descriptors; a number, since to list them would open one. */
+static int
+count_open(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
 void
 faults_each(void (*begin)(void), int (*work)(void),
     void (*judge)(int result, int failed))
 {
-	int failed = 1, result, n;
+	int failed = 1, result, n, n_open = -1;
 
 	for (n = 0; failed; n++) {
 		begin();
@@ -45,6 +56,9 @@ faults_each(void (*begin)(void), int (*work)(void),
 		result = work();
 		failed = faults_disarm();
 		judge(result, failed);
+		if (n_open == -1)
+			n_open = count_open();
+		ck_assert_msg(n_open == count_open(), "left open, %d", n);
 	}
 	ck_assert_int_gt(n, 1);
 }

@@ -14,7 +14,8 @@ int faults_disarm(void);
 /*
  * Does 'work' with each of its calls failing in turn. Before each it is told
  * to 'begin', and after each to 'judge' what 'work' returned; the last time
- * nothing fails, and 'failed' is 0. At least one has to fail.
+ * nothing fails, and 'failed' is 0. At least one has to fail. No descriptor may
+ * be left open on the way.
  */
 void faults_each(void (*begin)(void), int (*work)(void),
     void (*judge)(int result, int failed));
