@@ -351,6 +351,65 @@ START_TEST(the_tokens_asked_for_are_the_longest_answer_times_n)
 }
 END_TEST
 
+/* A maximum where the client names none, and what then goes upstream. */
+static const struct {
+	const char *why, *body;
+	int64_t tokens;
+	const char *want; /* NULL: the body as it is */
+} bounds[] = {
+	{ "none said", "{\"model\":\"m\"}", 100,
+	    "{\"max_tokens\":100,\"model\":\"m\"}" },
+	{ "the least", "{\"model\":\"m\"}", 1,
+	    "{\"max_tokens\":1,\"model\":\"m\"}" },
+	{ "no maximum to name", "{\"model\":\"m\"}", 0, NULL },
+	{ "less than none", "{\"model\":\"m\"}", -1, NULL },
+	{ "null", "{\"max_tokens\": null ,\"model\":\"m\"}", 100,
+	    "{\"max_tokens\": 100 ,\"model\":\"m\"}" },
+	{ "its own", "{\"max_tokens\":7,\"model\":\"m\"}", 100, NULL },
+	{ "its own, larger", "{\"max_tokens\":700,\"model\":\"m\"}", 100,
+	    NULL },
+	{ "no number, which the upstream will refuse",
+	    "{\"max_tokens\":\"7\",\"model\":\"m\"}", 100, NULL },
+	{ "by its newer name", "{\"max_completion_tokens\":7,\"model\":\"m\"}",
+	    100, NULL },
+	{ "null by its newer name",
+	    "{\"max_completion_tokens\":null,\"model\":\"m\"}", 100,
+	    "{\"max_tokens\":100,\"max_completion_tokens\":null,"
+	    "\"model\":\"m\"}" },
+	{ "twice: whichever the upstream takes",
+	    "{\"max_tokens\":7,\"max_tokens\":null,\"model\":\"m\"}", 100,
+	    NULL },
+};
+
+START_TEST(a_maximum_is_named_where_the_client_names_none)
+{
+	const char *body = bounds[_i].body;
+	const char *want = bounds[_i].want != NULL ? bounds[_i].want : body;
+	size_t len = strlen(body);
+
+	for (int i = 0; i < 3; i++) {
+		struct openai_request r;
+		struct buf out;
+
+		/* Of a chat alone. */
+		ck_assert_int_eq(
+		    openai_read(i == 2 ? OPENAI_COMPLETIONS : OPENAI_CHAT, JSON,
+			body, len, NULL, &r),
+		    OPENAI_OK);
+		openai_bound(&r, bounds[_i].tokens);
+		/* Once. */
+		if (i == 1)
+			openai_bound(&r, bounds[_i].tokens + 1);
+		out = rewritten(&r, body, len);
+		if (i != 1 || bounds[_i].tokens > 0)
+			ck_assert_msg(
+			    strcmp(out.data, i == 2 ? body : want) == 0,
+			    "%s: %s", bounds[_i].why, out.data);
+		buf_free(&out);
+	}
+}
+END_TEST
+
 static const struct {
 	const char *type;
 	int json, form; /* taken as such */
@@ -850,6 +909,7 @@ cases(void)
 	ADD_ROWS(t, bodies_are_objects_with_one_model, bodies);
 	ADD_ROWS(
 	    t, the_tokens_asked_for_are_the_longest_answer_times_n, limits);
+	ADD_ROWS(t, a_maximum_is_named_where_the_client_names_none, bounds);
 	ADD_ROWS(t, content_types_are_told_apart, types);
 	ADD_ROWS(t, forms_are_read_and_asked_for_usage, forms);
 	tcase_add_test(t, a_form_without_a_model_is_only_passed_on);
