@@ -276,6 +276,19 @@ START_TEST(a_lock_beyond_repair_refuses_all)
 }
 END_TEST
 
+/* It shows where the lock is one that nobody can have. */
+START_TEST(a_settlement_is_made_under_its_lock)
+{
+	struct limits_window w = window(LIMITS_KEY_TOKENS, 1, 5, MINUTE);
+
+	ck_assert_int_eq(take(&w, T0), LIMITS_ADMITTED);
+	ruin(limits_table_lock(LIMITS_KEY_TOKENS, 1));
+	ck_assert_int_eq(limits_check(limits), 0);
+	limits_settle(limits, &w, 3, T0);
+	ck_assert_int_eq(limits_check(limits), -1);
+}
+END_TEST
+
 START_TEST(what_cannot_be_forgotten_is_told)
 {
 	ck_assert_int_eq(limits_forget(dir, 5, 1), 0);
@@ -547,6 +560,7 @@ main(void)
 	tcase_add_test(t, places_of_all_are_counted);
 	tcase_add_test(t, as_many_places_as_one_process_may_have);
 	tcase_add_loop_test(t, a_lock_beyond_repair_refuses_all, 0, 3);
+	tcase_add_test(t, a_settlement_is_made_under_its_lock);
 	tcase_add_loop_test(t, what_cannot_be_forgotten_is_told, 0, 3);
 	tcase_add_test(t, a_time_before_all_time_is_mended);
 	tcase_add_loop_test(t, a_death_makes_sums_anew, 0, LIMITS_TABLE__MAX);
