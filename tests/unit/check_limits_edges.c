@@ -154,6 +154,33 @@ START_TEST(a_settlement_that_makes_no_sense_changes_nothing)
 }
 END_TEST
 
+/* Far fewer than there is room for, so that none has to make room. */
+static const struct {
+	enum limits_table table;
+	uint64_t n;
+} crowds[] = {
+	{ LIMITS_GLOBAL, 16 },
+	{ LIMITS_KEY_REQUESTS, 1000 },
+	{ LIMITS_KEY_TOKENS, 1000 },
+	{ LIMITS_ADDRESS, 4000 },
+	{ LIMITS_FAILED_AUTH, 2000 },
+	{ LIMITS_LOGIN_ADDRESS, 250 },
+	{ LIMITS_LOGIN_ALL, 16 },
+};
+
+START_TEST(each_of_a_crowd_is_remembered)
+{
+	for (int round = 0; round < 3; round++)
+		for (uint64_t who = 1; who <= crowds[_i].n; who++) {
+			struct limits_window w =
+			    window(crowds[_i].table, who, 5, MINUTE);
+
+			MUST(take(&w, T0 + round) == LIMITS_ADMITTED);
+			MUST(w.remaining == 4 - round);
+		}
+}
+END_TEST
+
 /* --- places in flight --- */
 
 START_TEST(places_of_all_are_counted)
@@ -557,6 +584,7 @@ main(void)
 	tcase_add_test(t, eight_windows_are_as_many_as_there_may_be);
 	tcase_add_test(t, windows_are_told_apart_by_kind_and_holder);
 	tcase_add_test(t, a_settlement_that_makes_no_sense_changes_nothing);
+	ADD_ROWS(t, each_of_a_crowd_is_remembered, crowds);
 	tcase_add_test(t, places_of_all_are_counted);
 	tcase_add_test(t, as_many_places_as_one_process_may_have);
 	tcase_add_loop_test(t, a_lock_beyond_repair_refuses_all, 0, 3);
