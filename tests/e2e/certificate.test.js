@@ -11,6 +11,7 @@ const os = require('node:os');
 const path = require('node:path');
 const tls = require('node:tls');
 const { X509Certificate } = require('node:crypto');
+const { promisify } = require('node:util');
 const { startStack } = require('./lib/stack');
 const { exchange } = require('./lib/exchange');
 const { Authority, freePorts, missing } = require('./lib/authority');
@@ -392,3 +393,43 @@ describe('an authority with OCSP', { skip, timeout: 120000 }, () => {
     ['chain.pem', 'key.pem', 'ocsp.der']);
   });
 });
+
+describe('an authority that binds accounts to its customers',
+  { skip, timeout: 120000 }, () => {
+    const ID = 'customer-1', KEY = Buffer.alloc(32, 'k').toString('base64url');
+
+    before(async () => {
+      knowTheName();
+      folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pmcert.'));
+      fs.mkdirSync(path.join(folder, 'tmp'));
+      [httpPort] = await freePorts(1);
+      authority = await Authority.start({ httpPort, keys: { [ID]: KEY } });
+      gate = await startStack({ env: { DOMAIN, TLS_AUTO: '1', PROCESSES: '1',
+        HTTP_PORT: String(httpPort), ACME_URL: authority.url } });
+    });
+    after(async () => {
+      await gate?.stop();
+      await authority?.stop();
+      if (folder) fs.rmSync(folder, { recursive: true });
+    });
+
+    test('no account is made without it, the manual\'s line makes one, ' +
+      'and renew uses that', async () => {
+      const manual = fs.readFileSync(path.join(__dirname, '..', '..', 'docs',
+        'man', 'pmproxy-certificate.8'), 'utf8');
+      const failed = await run(['renew']);
+
+      assert.equal(failed.code, 1);
+      const [, account] = /no account at \S+ \(it would be in (\S+)\)/
+        .exec(failed.err);
+      const values = { ACME_URL: authority.url, FOLDER: account,
+        'KEYID:KEY': `${ID}:${KEY}` };
+      const [program, ...words] = /^\.Dl (uacme .*)$/m.exec(manual)[1]
+        .split(' ').map((word) => values[word] ?? word);
+      /* In place of the "y" that it asks for. */
+      await promisify(execFile)(program, ['-y', ...words], { timeout: 60000,
+        env: { ...process.env, ...authority.env } });
+      await ok('renew');
+      assert.equal((await presented()).subjectaltname, `DNS:${DOMAIN}`);
+    });
+  });

@@ -74,15 +74,18 @@ class Authority {
   /* "POST /path" of each request that came. */
   requests = [];
 
-  /* Asks names' hosts on httpPort; certificates may name an OCSP responder. */
-  static async start({ httpPort, ocspResponderUrl = '' }) {
+  /*
+   * Asks names' hosts on httpPort; certificates may name an OCSP responder.
+   * With keys, { id: base64url }, an account must be bound to one of them.
+   */
+  static async start({ httpPort, ocspResponderUrl = '', keys }) {
     const authority = new Authority();
 
-    await authority.#start(httpPort, ocspResponderUrl);
+    await authority.#start(httpPort, ocspResponderUrl, keys);
     return authority;
   }
 
-  async #start(httpPort, ocspResponderURL) {
+  async #start(httpPort, ocspResponderURL, keys) {
     const [api, management, dns, control] = await freePorts(4);
     const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pmacme.'));
     const file = (name) => path.join(folder, name);
@@ -96,7 +99,8 @@ class Authority {
       listenAddress: `127.0.0.1:${api}`,
       managementListenAddress: `127.0.0.1:${management}`,
       certificate: file('cert.pem'), privateKey: file('key.pem'), httpPort,
-      tlsPort: 1, ocspResponderURL, externalAccountBindingRequired: false } }));
+      tlsPort: 1, ocspResponderURL, externalAccountMACKeys: keys,
+      externalAccountBindingRequired: Boolean(keys) } }));
     this.children = [await start('pebble-challtestsrv', ['-dns01',
       `127.0.0.1:${dns}`, '-http01', '', '-https01', '', '-tlsalpn01', '',
       '-management', `127.0.0.1:${control}`, '-defaultIPv6', ''], 'Starting')];
