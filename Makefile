@@ -299,6 +299,11 @@ deps-container:
 test-container:
 	@scripts/test-container $(CONTAINER_WORK)
 
+# Hundreds of megabytes that an upstream pours out, so not part of test.
+.PHONY: test-faults
+test-faults: all
+	@BUILD=$(BUILD) FAULTS=1 node --test tests/e2e/upstream-hostile.test.js
+
 # Ten million requests: a minute and more, so it is not part of test.
 .PHONY: test-large
 test-large: all

@@ -30,6 +30,7 @@ static const struct {
 	{ CONFIG_CONNECT_TIMEOUT, N_("Time to reach the upstream"), NULL },
 	{ CONFIG_FIRST_BYTE_TIMEOUT, N_("Time until its answer begins"), NULL },
 	{ CONFIG_IDLE_TIMEOUT, N_("Silence in an answer at most"), NULL },
+	{ CONFIG_TOTAL_TIMEOUT, N_("Time for a whole answer at most"), NULL },
 	{ CONFIG_KEEPALIVE_INTERVAL, N_("Sign of life in silent streams every"),
 	    NULL },
 };

@@ -151,6 +151,7 @@ catalog_fetch(struct call *call, struct json_object **list)
 		.connect_ms = LIST_TIMEOUT_MS,
 		.first_byte_ms = LIST_TIMEOUT_MS,
 		.idle_ms = LIST_TIMEOUT_MS,
+		.total_ms = LIST_TIMEOUT_MS,
 		.watch_fd = -1,
 		.on_head = on_head,
 		.on_body = on_body,

@@ -105,6 +105,7 @@ exchange(struct relay *r)
 		.first_byte_ms =
 		    c->live.number[CONFIG_FIRST_BYTE_TIMEOUT] * 1000,
 		.idle_ms = c->live.number[CONFIG_IDLE_TIMEOUT] * 1000,
+		.total_ms = c->live.number[CONFIG_TOTAL_TIMEOUT] * 1000,
 		.watch_fd = http_watch_fd(c->http),
 	};
 	enum upstream_end end;

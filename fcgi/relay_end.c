@@ -65,6 +65,10 @@ finish_stopped(struct relay *r)
 {
 	if (r->kind == ERROR)
 		return finish_error(r);
+	if (r->answer_bytes > RELAY_ANSWER_MAX) {
+		log_warnx("the upstream's answer is too large");
+		return finish_broken(r);
+	}
 	relay_settle(r, r->head_sent ? r->head.status : 499, 1);
 	if (!r->head_sent)
 		return OPENAI_CLIENT_GONE;

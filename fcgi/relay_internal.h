@@ -11,6 +11,12 @@
 /* An error's text; a longer one is replaced by ours. */
 #define RELAY_ERROR_MAX 65536
 
+/*
+ * Past this an answer has no end. The upstream's own bound for one that comes
+ * whole is half of it, and no stream comes near.
+ */
+#define RELAY_ANSWER_MAX (INT64_C(256) << 20)
+
 enum relay_kind {
 	NOTHING_YET,
 	PLAIN, /* one document, of whatever type */

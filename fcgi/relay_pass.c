@@ -18,10 +18,11 @@
  */
 #define KEPT_BACK_UNMEASURED (256 * 1024)
 
+/* From 204 on it is no whole answer, or none at all. */
 int
 relay_is_success(const struct relay *r)
 {
-	return r->head.status >= 200 && r->head.status < 300;
+	return r->head.status >= 200 && r->head.status <= 203;
 }
 
 /* An endpoint that is paid by the minute or the page tells no tokens. */
@@ -204,6 +205,8 @@ on_body(void *arg, const char *p, size_t n)
 	if (r->answer_bytes == 0)
 		r->first_byte_ms = limits_now();
 	r->answer_bytes += (int64_t)n;
+	if (r->answer_bytes > RELAY_ANSWER_MAX)
+		return -1;
 	if (r->kind == EVENTS)
 		return take_events(r, p, n);
 	if (r->kind == PLAIN)

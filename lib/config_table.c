@@ -133,6 +133,8 @@ static const struct row table[CONFIG__MAX] = {
 	[CONFIG_IDLE_TIMEOUT] = { "UPSTREAM_IDLE_TIMEOUT", SPAN, LIVE, "120", 1,
 	    DAY,
 	    "of silence in an answer; also for clients that stop reading" },
+	[CONFIG_TOTAL_TIMEOUT] = { "UPSTREAM_TOTAL_TIMEOUT", SPAN, LIVE, "7200",
+	    1, DAY, "from a request until the end of its answer" },
 	[CONFIG_KEEPALIVE_INTERVAL] = { "KEEPALIVE_INTERVAL", SPAN, LIVE, "15",
 	    1, 3600, "of silence before a stream gets a keep-alive comment" },
 	[CONFIG_METRICS_TOKEN] = { "METRICS_TOKEN", TEXT, SECRET, "", 0, 0,

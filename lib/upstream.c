@@ -21,6 +21,7 @@
 
 struct upstream {
 	CURLM *multi;
+	int socket; /* beneath its connection; see upstream_socket.c */
 	char url[512];
 };
 
@@ -49,6 +50,7 @@ upstream_new(const char *url)
 		return NULL;
 	}
 	memcpy(u->url, url, n);
+	u->socket = -1;
 	/* One thread has one exchange at a time, so one connection does. */
 	if (curl_multi_setopt(u->multi, CURLMOPT_MAXCONNECTS, 1L) != CURLM_OK)
 		log_warnx("libcurl does not bound its connections");
@@ -160,8 +162,10 @@ name_end(struct transfer *t, CURLcode code)
 		return UPSTREAM_STOPPED;
 	if (code == CURLE_OK && t->body_began)
 		return UPSTREAM_DONE;
-	log_warnx("upstream: %s",
-	    code != CURLE_OK ? curl_easy_strerror(code) : "no answer");
+	if (t->refused == NULL)
+		t->refused =
+		    code != CURLE_OK ? curl_easy_strerror(code) : "no answer";
+	log_warnx("upstream: %s", t->refused);
 	return t->body_began ? UPSTREAM_BROKEN : UPSTREAM_UNREACHABLE;
 }
 
@@ -176,6 +180,27 @@ tell_pause(struct transfer *t)
 		return -1;
 	t->heard_ms = upstream_now_ms();
 	return 0;
+}
+
+/* Until when the next thing has to happen. */
+static int64_t
+deadline_of(const struct transfer *t)
+{
+	int64_t last = t->started_ms + t->x->total_ms;
+	int64_t next = t->body_began ? t->heard_ms + t->x->idle_ms
+				     : t->started_ms + t->x->first_byte_ms;
+
+	return next < last ? next : last;
+}
+
+static enum upstream_end
+name_lateness(const struct transfer *t, int64_t now)
+{
+	log_warnx("upstream: %s",
+	    t->body_began && now - t->started_ms >= t->x->total_ms
+		? "an answer that takes too long"
+		: "silent for too long");
+	return t->body_began ? UPSTREAM_BROKEN : UPSTREAM_TIMEOUT;
 }
 
 /* Drives the transfer until libcurl, a callback or a clock ends it. */
@@ -194,13 +219,9 @@ drive(struct upstream *u, struct transfer *t)
 		if (tell_pause(t) == -1)
 			return UPSTREAM_STOPPED;
 		now = upstream_now_ms();
-		deadline = t->body_began ? t->heard_ms + t->x->idle_ms
-					 : t->started_ms + t->x->first_byte_ms;
-		if (now >= deadline) {
-			log_warnx("upstream: silent for too long");
-			return t->body_began ? UPSTREAM_BROKEN
-					     : UPSTREAM_TIMEOUT;
-		}
+		deadline = deadline_of(t);
+		if (now >= deadline)
+			return name_lateness(t, now);
 		if ((due = tell_silence(t, now)) == -1)
 			return UPSTREAM_STOPPED;
 		if (wait_for_more(u, t, due < deadline ? due : deadline) == -1)
@@ -211,7 +232,7 @@ drive(struct upstream *u, struct transfer *t)
 
 /*
  * 1 when the upstream cannot have read the whole request: it refused the
- * connection, or a kept-alive one broke while sending. (One that broke while
+ * connection, or a kept-alive one broke while sending or was not used at all. (One that broke while
  * waiting for the answer libcurl repeats itself; see begin_request.)
  */
 static int
@@ -222,6 +243,8 @@ was_unread(const struct transfer *t)
 	/* What cannot be asked is taken as read. */
 	(void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &error);
 	(void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connections);
+	if (t->spoiled)
+		return 1;
 	if (t->code == CURLE_COULDNT_CONNECT)
 		return error == ECONNREFUSED;
 	return t->code == CURLE_SEND_ERROR && connections == 0 &&
@@ -235,7 +258,8 @@ attempt(struct upstream *u, struct transfer *t, int *unread)
 	enum upstream_end end = UPSTREAM_UNREACHABLE;
 
 	*unread = 0;
-	t->sent = 0;
+	t->sent = t->opened = t->spoiled = 0;
+	t->refused = NULL;
 	t->code = CURLE_OK;
 	t->started_ms = t->heard_ms = upstream_now_ms();
 	t->easy = curl_easy_init();
@@ -259,7 +283,9 @@ free:
 enum upstream_end
 upstream_run(struct upstream *u, const struct upstream_exchange *x)
 {
-	struct transfer t = { .x = x, .whole = BUF(UPSTREAM_WHOLE_MAX) };
+	struct transfer t = {
+		.x = x, .socket = &u->socket, .whole = BUF(UPSTREAM_WHOLE_MAX)
+	};
 	enum upstream_end end;
 	int unread;
 

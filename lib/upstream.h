@@ -34,6 +34,7 @@ struct upstream_exchange {
 	int64_t connect_ms; /* to connect */
 	int64_t first_byte_ms; /* from the request until the head */
 	int64_t idle_ms; /* of silence within the answer */
+	int64_t total_ms; /* from the request until the answer's end */
 
 	int watch_fd; /* -1, or a descriptor whose stirring means on_stir */
 
@@ -52,9 +53,9 @@ enum upstream_end {
 	UPSTREAM_DONE, /* the whole answer came */
 	UPSTREAM_STOPPED, /* a callback stopped it */
 	UPSTREAM_UNSENT, /* so early that the request was not sent whole */
-	UPSTREAM_UNREACHABLE, /* no connection, or lost before the head */
+	UPSTREAM_UNREACHABLE, /* no connection, or no head that can be read */
 	UPSTREAM_TIMEOUT, /* no head in time */
-	UPSTREAM_BROKEN /* the answer broke off, or went silent */
+	UPSTREAM_BROKEN /* the answer broke off, went silent, or had no end */
 };
 
 /* How an upstream is reached. */
@@ -73,9 +74,11 @@ void upstream_free(struct upstream *);
 
 /*
  * Runs one exchange. When it fails before the upstream could have read the
- * request (connection refused; a kept-alive connection found dead) it is tried
- * once more on a new connection, and nothing else is. A failure is logged
- * with its reason, never with content.
+ * request (connection refused; a kept-alive connection found dead, or with
+ * something on it that nobody asked for) it is tried once more on a new
+ * connection, and nothing else is. An answer is one only when it is HTTP/1 and
+ * its length can be read in one way; encodings, which nobody asked for, make it
+ * none. A failure is logged with its reason, never with content.
  */
 enum upstream_end
 upstream_run(struct upstream *, const struct upstream_exchange *);

@@ -22,9 +22,14 @@ struct transfer {
 	struct curl_slist *fields;
 	struct upstream_head head;
 	size_t head_bytes;
+	int n_lengths, n_codings; /* fields that say how long it is */
+	const char *refused; /* why the answer is none, or NULL */
 	size_t piece, at; /* reading position in the body's pieces */
 	struct buf whole; /* or the pieces of a short body, joined */
 	CURLcode code; /* how libcurl ended this attempt */
+	int *socket; /* beneath the connection that is kept; -1 unknown */
+	int opened; /* this attempt opened it */
+	int spoiled; /* it was kept, and something came unasked */
 	int sent; /* this attempt was on some connection already */
 	int retried;
 	int body_began; /* the head was handed on */
@@ -47,6 +52,14 @@ int upstream_set_options(const char *url, struct transfer *);
 
 /* Wipes and frees what upstream_set_options made. */
 void upstream_free_options(struct transfer *);
+
+/* libcurl's callbacks for its socket; the second gets t->socket. */
+curl_socket_t
+upstream_open_socket(void *transfer, curlsocktype, struct curl_sockaddr *);
+int upstream_close_socket(void *, curl_socket_t);
+
+/* 1 when the kept connection cannot be trusted with another request. */
+int upstream_is_spoiled(const struct transfer *);
 
 /* libcurl's callbacks for an answer. */
 size_t upstream_take_head(char *, size_t, size_t, void *transfer);

@@ -55,6 +55,11 @@ begin_request(void *arg, char *to, char *from, int to_port, int from_port)
 	(void)from_port;
 	if (t->sent && !upstream_may_retry(t))
 		return CURL_PREREQFUNC_ABORT;
+	if (upstream_is_spoiled(t)) {
+		t->spoiled = 1;
+		t->refused = "it sent more than it was asked for";
+		return CURL_PREREQFUNC_ABORT;
+	}
 	t->sent = 1;
 	t->piece = t->whole.len > 0 ? t->x->n_body : 0;
 	t->at = 0;
@@ -153,6 +158,12 @@ upstream_set_options(const char *base, struct transfer *t)
 	    curl_easy_setopt(e, CURLOPT_WRITEDATA, t) ||
 	    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, begin_request) ||
 	    curl_easy_setopt(e, CURLOPT_PREREQDATA, t) ||
+	    curl_easy_setopt(
+		e, CURLOPT_OPENSOCKETFUNCTION, upstream_open_socket) ||
+	    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t) ||
+	    curl_easy_setopt(
+		e, CURLOPT_CLOSESOCKETFUNCTION, upstream_close_socket) ||
+	    curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->socket) ||
 	    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, (long)t->retried) ||
 	    curl_easy_setopt(
 		e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->x->connect_ms) ||

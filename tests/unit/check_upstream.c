@@ -145,6 +145,7 @@ exchange(struct answer *a, const char *const *fields)
 		.connect_ms = LONG_MS,
 		.first_byte_ms = LONG_MS,
 		.idle_ms = LONG_MS,
+		.total_ms = 2 * LONG_MS,
 		.watch_fd = -1,
 		.on_head = on_head,
 		.on_body = on_body,
@@ -328,6 +329,7 @@ listen_somewhere(int backlog)
 /* What a server of our own saw. */
 static struct seen {
 	int connections, requests;
+	volatile int said; /* all that it says unasked */
 } * seen;
 
 /* Reads a request, its body too; 0 at the end of the connection. */
@@ -707,6 +709,7 @@ START_TEST(a_get_that_dies_on_reuse_is_repeated)
 }
 END_TEST
 
+#define OTHERS_TEXT "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno"
 #define OK_TEXT "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 /* The first request is answered, all later ones are read and dropped. */
@@ -737,6 +740,43 @@ START_TEST(nothing_is_tried_more_than_twice)
 	}
 	ck_assert_int_eq(seen->connections, 2);
 	ck_assert_int_eq(seen->requests, 3);
+}
+END_TEST
+
+/* What follows the first answer is there before the second request. */
+static void
+answer_in_advance(int fd, int number, const void *arg)
+{
+	(void)arg;
+	if (!read_request(fd))
+		return;
+	say(fd, OK_TEXT, strlen(OK_TEXT));
+	if (number > 1)
+		return;
+	usleep(20000); /* else libcurl reads both at once, and closes */
+	say(fd, OTHERS_TEXT, strlen(OTHERS_TEXT));
+	seen->said = 1;
+	(void)read_request(fd);
+}
+
+START_TEST(an_answer_that_nobody_asked_for_is_nobodys)
+{
+	static const char *const none[] = { NULL };
+	struct upstream_exchange x;
+	struct answer a;
+
+	serve(answer_in_advance, NULL);
+	for (int i = 0; i < 3; i++) {
+		x = exchange(&a, none);
+		ck_assert_int_eq(run(ours, &x), UPSTREAM_DONE);
+		ck_assert_str_eq(a.body.data, "ok");
+		buf_free(&a.body);
+		while (!seen->said)
+			usleep(1000);
+	}
+	/* The second was not sent where that lay in wait. */
+	ck_assert_int_eq(seen->requests, 3);
+	ck_assert_int_ge(seen->connections, 2);
 }
 END_TEST
 
@@ -904,13 +944,17 @@ END_TEST
 
 static const struct {
 	const char *body, *fault;
-	int64_t first_ms, idle_ms;
+	int64_t first_ms, idle_ms, total_ms;
 	enum upstream_end want;
 } clocks[] = {
-	{ HELLO, "delay-head=60000", 150, 20000, UPSTREAM_TIMEOUT },
-	{ STREAM, "delay-body=60000", 20000, 150, UPSTREAM_BROKEN },
-	{ STREAM, "stall-after=1", 20000, 150, UPSTREAM_BROKEN },
-	{ HELLO, "stall-after=10", 20000, 150, UPSTREAM_BROKEN },
+	{ HELLO, "delay-head=60000", 150, 20000, 60000, UPSTREAM_TIMEOUT },
+	{ STREAM, "delay-body=60000", 20000, 150, 60000, UPSTREAM_BROKEN },
+	{ STREAM, "stall-after=1", 20000, 150, 60000, UPSTREAM_BROKEN },
+	{ HELLO, "stall-after=10", 20000, 150, 60000, UPSTREAM_BROKEN },
+	/* Never silent, and too long all the same. */
+	{ STREAM, "rate=50, words=100000", 20000, 20000, 2000,
+	    UPSTREAM_BROKEN },
+	{ HELLO, "delay-head=60000", 20000, 20000, 150, UPSTREAM_TIMEOUT },
 };
 
 START_TEST(silence_ends_an_exchange)
@@ -921,6 +965,7 @@ START_TEST(silence_ends_an_exchange)
 	chat_init(&c, clocks[_i].body, clocks[_i].fault);
 	c.x.first_byte_ms = clocks[_i].first_ms;
 	c.x.idle_ms = clocks[_i].idle_ms;
+	c.x.total_ms = clocks[_i].total_ms;
 	began = now_ms();
 	ck_assert_int_eq(run(ours, &c.x), clocks[_i].want);
 	ck_assert_int_ge(c.a.end_at - began, 149);
@@ -1108,6 +1153,45 @@ static const struct {
 	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 	    "2\r\nok\r\n",
 	    UPSTREAM_BROKEN, 200, "ok" },
+	{ "another protocol",
+	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\nok",
+	    UPSTREAM_UNREACHABLE, 0, "" },
+	{ "another version", "HTTP/2 200\r\nContent-Length: 2\r\n\r\nok",
+	    UPSTREAM_UNREACHABLE, 0, "" },
+	{ "a length and chunks",
+	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+	    UPSTREAM_UNREACHABLE, 0, "" },
+	{ "two lengths",
+	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncontent-length: 2\r\n"
+	    "\r\nok",
+	    UPSTREAM_UNREACHABLE, 0, "" },
+	{ "a length that is none",
+	    "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
+	    UPSTREAM_UNREACHABLE, 0, "" },
+	{ "a length of the largest",
+	    "HTTP/1.1 200 OK\r\nContent-Length: 999999999999999999\r\n\r\nok",
+	    UPSTREAM_BROKEN, 200, "ok" },
+	{ "a length beyond the largest",
+	    "HTTP/1.1 200 OK\r\nContent-Length: 1000000000000000002\r\n\r\n"
+	    "ok",
+	    UPSTREAM_UNREACHABLE, 0, "" },
+	{ "an encoding", "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nok",
+	    UPSTREAM_UNREACHABLE, 0, "" },
+	{ "an encoding that is none",
+	    "HTTP/1.1 200 OK\r\nContent-Encoding: Identity\r\n"
+	    "Transfer-Encoding: Chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+	    UPSTREAM_DONE, 200, "ok" },
+	{ "an encoding of the transfer",
+	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+	    "2\r\nok\r\n0\r\n\r\n",
+	    UPSTREAM_UNREACHABLE, 0, "" },
+	{ "a type with a line end of its own",
+	    "HTTP/1.1 200 OK\r\nContent-Type: a/b\rX: y\r\n\r\nok",
+	    UPSTREAM_UNREACHABLE, 0, "" },
+	{ "faults of an interim answer are its own",
+	    "HTTP/1.1 103 Early Hints\r\nContent-Encoding: x\r\n\r\n" OK_TEXT,
+	    UPSTREAM_DONE, 200, "ok" },
 	{ "a chunk larger than what comes",
 	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 	    "ffffffff\r\nok",
@@ -1283,6 +1367,7 @@ own_cases(void)
 	tcase_add_loop_test(t, nothing_is_tried_more_than_twice, 0, 2);
 	tcase_add_test(
 	    t, a_body_cut_by_a_dead_connection_is_sent_again_from_its_start);
+	tcase_add_test(t, an_answer_that_nobody_asked_for_is_nobodys);
 	tcase_add_test(t, a_refused_connection_is_tried_twice);
 	tcase_add_test(t, a_connect_that_is_not_answered_ends);
 	ADD_ROWS(t, odd_answers_have_an_end, texts);
