@@ -16,8 +16,8 @@ upstream_open_socket(
 	struct transfer *t = arg;
 
 	(void)purpose; /* a connection of ours is the only one */
-	*t->socket = socket(
-	    address->family, address->socktype, address->protocol);
+	*t->socket =
+	    socket(address->family, address->socktype, address->protocol);
 	t->opened = 1;
 	return *t->socket;
 }
