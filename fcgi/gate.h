@@ -48,7 +48,7 @@ struct gate {
 	atomic_int_fast64_t in_flight;
 	atomic_int_fast64_t looked_ms; /* at the connections */
 	atomic_int waiting; /* for room for a body */
-	atomic_int journal_failed; /* since a line was last written */
+	atomic_int journal_failed; /* or never tried: look before the next */
 	pthread_mutex_t counting; /* the use of a key's month */
 };
 

@@ -34,12 +34,15 @@ function stackArguments(options) {
 /*
  * options: env (settings of the gate by name), tls, server ("lighttpd" or
  * "caddy"; also STACK_SERVER in the environment), upstream (a URL instead of
- * the stand-in). Rejects with what tests/stack said when it does not come up.
+ * the stand-in), wrapper (a command that runs the command behind it). Rejects
+ * with what tests/stack said when it does not come up.
  */
 function startStack(options = {}) {
   const server = options.server || process.env.STACK_SERVER;
-  const child = child_process.spawn(path.join(ROOT, 'tests', 'stack'),
-    stackArguments({ ...options, server }),
+  const [program, ...args] = [...(options.wrapper || []),
+    path.join(ROOT, 'tests', 'stack'),
+    ...stackArguments({ ...options, server })];
+  const child = child_process.spawn(program, args,
     { stdio: ['pipe', 'pipe', 'pipe'] });
   let said = '';
 

@@ -20,7 +20,7 @@ function whole(text) {
     { head: text.slice(0, at), body: text.slice(at + 4) };
 }
 
-async function startUpstream(models = ['gpt-oss-120b']) {
+async function startUpstream(models = ['gpt-oss-120b'], port = 0) {
   const list = JSON.stringify({ object: 'list',
     data: models.map((id) => ({ id, object: 'model' })) });
   const waiting = [];
@@ -46,7 +46,7 @@ async function startUpstream(models = ['gpt-oss-120b']) {
     });
   });
 
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     next: (answer) => waiting.push(answer),
