@@ -14,25 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "db_file.h"
-#include "db_gdbm.h"
-#include "db_sum.h"
+#include "db_handle.h"
 #include "log.h"
-
-/* The record that holds the file's checksum. */
-static const char sum_key[] = "pmproxy checksum";
-
-struct db {
-	char *path;
-	GDBM_FILE file; /* NULL shows an absent file */
-	int fd; /* the handle's own, or -1 */
-	struct db_look look;
-	unsigned char mark[DB_SUM_DIGEST_LEN];
-	int editing, broken;
-	struct db_draft draft;
-	int replaces; /* the edit replaces a file, with this owner and mode */
-	struct stat replaced;
-};
+#include "secret.h"
 
 static void
 take_look(const struct stat *st, struct db_look *look)
@@ -84,7 +68,12 @@ db_stale(const struct db *db)
 int
 db_mark(const char *path, unsigned char mark[DB_MARK_LEN])
 {
-	return db_file_sum(path, mark);
+	struct db_sum_found what;
+	int found = db_file_look(path, &what);
+
+	if (found == 1)
+		memcpy(mark, what.digest, DB_MARK_LEN);
+	return found;
 }
 
 void
@@ -117,19 +106,20 @@ open_gdbm(struct db *db, int fd, int flags)
 	return -1;
 }
 
-struct db *
-db_open(const char *path)
+static struct db *
+open_to_read(const char *path, enum db_seal_want want)
 {
 	struct db *db = new_handle(path);
-	struct stat st;
+	struct db_file f;
 
-	if (db == NULL)
-		return NULL;
-	if (db_file_open(path, &db->fd, &st, db->mark) == -1)
+	if (db == NULL || db_file_open(path, want, &f) == -1)
 		goto close_db;
-	if (db->fd == -1)
+	db->seal = f.seal;
+	if (f.fd == -1)
 		return db;
-	take_look(&st, &db->look);
+	db->fd = f.fd;
+	memcpy(db->mark, f.sum, sizeof(db->mark));
+	take_look(&f.st, &db->look);
 	if (open_gdbm(db, db->fd, GDBM_READER) == -1)
 		goto close_db;
 	db->fd = -1; /* GDBM's from here on */
@@ -139,9 +129,14 @@ close_db:
 	return NULL;
 }
 
-/* A logged failure; the handle is not to be trusted any more. */
-static int
-fail(struct db *db, const char *what)
+struct db *
+db_open(const char *path)
+{
+	return open_to_read(path, DB_SEAL_AS_SET);
+}
+
+int
+db_fail(struct db *db, const char *what)
 {
 	log_warnx(
 	    "cannot %s '%s': %s", what, db->path, gdbm_strerror(gdbm_errno));
@@ -149,52 +144,38 @@ fail(struct db *db, const char *what)
 	return -1;
 }
 
-static datum
-datum_of(const void *p, size_t len)
-{
-	/* GDBM only reads it, but its type cannot say so. */
-	return (datum){ .dptr = (char *)(uintptr_t)p, .dsize = (int)len };
-}
-
-static void
-free_datum(datum *d)
-{
-	if (d->dptr != NULL)
-		explicit_bzero(d->dptr, (size_t)d->dsize);
-	free(d->dptr);
-	d->dptr = NULL;
-}
-
-static int
-put_raw(struct db *db, const char *key, const void *val, size_t len)
-{
-	if (db_gdbm_store(db->file, datum_of(key, strlen(key)),
-		datum_of(val, len)) != DB_GDBM_OK)
-		return fail(db, "write");
-	return 0;
-}
-
 /* A new store begins with the place for its checksum. */
 static int
 begin_store(struct db *db)
 {
-	unsigned char sum[DB_SUM_LEN] = { 0 };
+	unsigned char sum[DB_SUM_SEALED_LEN];
+	size_t n = db_sum_begin(sum, db->seal.on ? db->seal.id : NULL);
 
-	memcpy(sum, db_sum_mark, DB_SUM_MARK_LEN);
-	return put_raw(db, sum_key, sum, sizeof(sum));
+	return db_put_raw(
+	    db, db_datum(db_sum_key, strlen(db_sum_key)), db_datum(sum, n));
 }
 
-/*
- * Fills the draft with the store as it is, and opens it. 'anew': leaves it
- * empty, for whoever copies records.
- */
-static int
-open_draft(struct db *db, int anew)
-{
-	int fd;
+/* How an edit begins. */
+struct start {
+	int anew; /* empty, for whoever copies records */
+	const struct db_seal *seal; /* NULL: as the store was */
+};
 
-	if (db_file_open(db->path, &db->fd, &db->replaced, db->mark) == -1)
+/* Fills the draft with the store as it is, and opens it. */
+static int
+open_draft(struct db *db, const struct start *start)
+{
+	int anew = start->anew, fd;
+	struct db_file f;
+
+	if (db_file_open(db->path,
+		start->seal == NULL ? DB_SEAL_AS_SET : DB_SEAL_ANY, &f) == -1)
 		return -1;
+	db->fd = f.fd;
+	db->replaced = f.st;
+	db->seal = start->seal == NULL ? f.seal : *start->seal;
+	memcpy(db->mark, f.sum, sizeof(db->mark));
+	secret_wipe(&f.seal, sizeof(f.seal));
 	db->replaces = db->fd != -1;
 	if (db->replaces && !anew && db_draft_copy(&db->draft, db->fd) == -1)
 		return -1;
@@ -212,7 +193,7 @@ open_draft(struct db *db, int anew)
 }
 
 static struct db *
-edit(const char *path, int anew)
+edit(const char *path, const struct start *start)
 {
 	struct db *db = new_handle(path);
 
@@ -221,7 +202,7 @@ edit(const char *path, int anew)
 	if (db_draft_begin(&db->draft, path) == -1)
 		goto close_db;
 	db->editing = 1;
-	if (open_draft(db, anew) == 0)
+	if (open_draft(db, start) == 0)
 		return db;
 close_db:
 	db_close(db);
@@ -229,143 +210,21 @@ close_db:
 }
 
 struct db *
+db_edit_anew(const char *path, const struct db_seal *seal)
+{
+	return edit(path, &(struct start){ .anew = 1, .seal = seal });
+}
+
+struct db *
+db_open_any(const char *path)
+{
+	return open_to_read(path, DB_SEAL_ANY);
+}
+
+struct db *
 db_edit(const char *path)
 {
-	return edit(path, 0);
-}
-
-int
-db_get(struct db *db, const char *key, struct buf *val)
-{
-	enum db_gdbm_result got;
-	datum found;
-	int added;
-
-	buf_reset(val);
-	if (db->broken)
-		return -1;
-	if (db->file == NULL)
-		return 0;
-	got = db_gdbm_fetch(db->file, datum_of(key, strlen(key)), &found);
-	if (got == DB_GDBM_ABSENT)
-		return 0;
-	if (got != DB_GDBM_OK)
-		return fail(db, "read");
-	added = buf_add(val, found.dptr, (size_t)found.dsize);
-	free_datum(&found);
-	if (added == 0)
-		return 1;
-	log_warnx("a record in '%s' is too long", db->path);
-	return -1;
-}
-
-/*
- * GDBM puts a value of the same length where the old one was; otherwise, and
- * on deletion, the old bytes would stay in the file. 1, 0 absent, -1.
- */
-static int
-scrub(struct db *db, const char *key)
-{
-	enum db_gdbm_result got;
-	datum old;
-	int done;
-
-	got = db_gdbm_fetch(db->file, datum_of(key, strlen(key)), &old);
-	if (got == DB_GDBM_ABSENT)
-		return 0;
-	if (got != DB_GDBM_OK)
-		return fail(db, "read");
-	explicit_bzero(old.dptr, (size_t)old.dsize);
-	done = put_raw(db, key, old.dptr, (size_t)old.dsize);
-	free_datum(&old);
-	return done == -1 ? -1 : 1;
-}
-
-int
-db_put(struct db *db, const char *key, const void *val, size_t len)
-{
-	assert(db->editing);
-	if (db->broken)
-		return -1;
-	if (len > INT_MAX || db_sum_marked(val, len) ||
-	    strcmp(key, sum_key) == 0) {
-		log_warnx("a record cannot be kept in '%s'", db->path);
-		db->broken = 1;
-		return -1;
-	}
-	if (scrub(db, key) == -1)
-		return -1;
-	return put_raw(db, key, val, len);
-}
-
-int
-db_del(struct db *db, const char *key)
-{
-	int found;
-
-	assert(db->editing);
-	if (db->broken)
-		return -1;
-	if ((found = scrub(db, key)) != 1)
-		return found;
-	if (db_gdbm_delete(db->file, datum_of(key, strlen(key))) != DB_GDBM_OK)
-		return fail(db, "write");
-	return 1;
-}
-
-struct visit {
-	const char *prefix;
-	int (*fn)(const char *, const char *, size_t, void *);
-	void *arg;
-	struct buf key, val;
-};
-
-static int
-visit(struct db *db, struct visit *v, datum at)
-{
-	size_t len = strlen(v->prefix);
-	int got;
-
-	if ((size_t)at.dsize < len || memcmp(at.dptr, v->prefix, len) != 0)
-		return 0;
-	buf_reset(&v->key);
-	if (buf_add(&v->key, at.dptr, (size_t)at.dsize) == -1) {
-		log_warnx("a record in '%s' is too long", db->path);
-		return -1;
-	}
-	if (strcmp(v->key.data, sum_key) == 0)
-		return 0;
-	if ((got = db_get(db, v->key.data, &v->val)) != 1)
-		return got;
-	return v->fn(v->key.data, v->val.data, v->val.len, v->arg);
-}
-
-int
-db_each(struct db *db, const char *prefix,
-    int (*fn)(const char *key, const char *val, size_t len, void *), void *arg)
-{
-	struct visit v = { prefix, fn, arg, BUF(INT_MAX - 1),
-		BUF(INT_MAX - 1) };
-	enum db_gdbm_result got;
-	datum at, next;
-	int result = 0;
-
-	if (db->broken)
-		return -1;
-	if (db->file == NULL)
-		return 0;
-	got = db_gdbm_first(db->file, &at);
-	while (got == DB_GDBM_OK && result == 0) {
-		result = visit(db, &v, at);
-		if (result == 0)
-			got = db_gdbm_next(db->file, at, &next);
-		free_datum(&at);
-		if (result == 0)
-			at = next;
-	}
-	buf_free(&v.key);
-	buf_free(&v.val);
-	return got == DB_GDBM_FAILED ? fail(db, "read") : result;
+	return edit(path, &(struct start){ .anew = 0 });
 }
 
 /* Closes GDBM's side, so that the draft is complete. */
@@ -377,7 +236,7 @@ finish_gdbm(struct db *db)
 	db->file = NULL;
 	if (db_gdbm_close(file) == DB_GDBM_OK)
 		return 0;
-	return fail(db, "write");
+	return db_fail(db, "write");
 }
 
 int
@@ -389,39 +248,14 @@ db_commit(struct db *db)
 	if (db->broken || db_gdbm_sync(db->file) != DB_GDBM_OK) {
 		log_warnx("the change to '%s' is dropped", db->path);
 	} else if (finish_gdbm(db) == 0) {
-		if (db_sum_write(db->draft.fd) == -1)
+		if (db_sum_write(
+			db->draft.fd, db->seal.on ? db->seal.sum : NULL) == -1)
 			log_warn("cannot write '%s'", db->path);
 		else if (db_draft_adopt(&db->draft,
 			     db->replaces ? &db->replaced : NULL) == 0)
 			done = db_draft_publish(&db->draft);
 	}
 	db_close(db);
-	return done;
-}
-
-static int
-copy_record(const char *key, const char *val, size_t len, void *to)
-{
-	return db_put(to, key, val, len) == -1;
-}
-
-int
-db_compact(const char *path)
-{
-	struct db_look look;
-	struct db *to, *from;
-	int done = -1;
-
-	db_look(path, &look);
-	if (look.exists == 0)
-		return 0;
-	to = edit(path, 1);
-	from = to == NULL ? NULL : db_open(path);
-	if (from != NULL && db_each(from, "", copy_record, to) == 0)
-		done = db_commit(to);
-	else
-		db_close(to);
-	db_close(from);
 	return done;
 }
 
@@ -443,5 +277,6 @@ db_close(struct db *db)
 	if (db->editing)
 		db_draft_end(&db->draft);
 	free(db->path);
+	secret_wipe(db, sizeof(*db));
 	free(db);
 }

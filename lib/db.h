@@ -7,6 +7,11 @@
  * one or the new one. GDBM's own locks never wait and its files break when
  * edited in place (both measured), hence all this.
  *
+ * Where STORE_KEY_FILE is set (seal.h) all stores are sealed: whoever has the
+ * disk, but not the key, reads no name and no value and changes nothing
+ * unnoticed. One that is not sealed is refused there, and a sealed one where
+ * it is not set. A store is under one key, and stays so while it is edited.
+ *
  * A handle belongs to one thread at a time. Every failure is logged here,
  * with the file's name. A file that is damaged, cut short, or not written
  * here is refused whole: it carries a checksum. A value that is replaced or
@@ -102,6 +107,31 @@ int db_commit(struct db *);
  * what was deleted. A store that is not there is fine. 0 or -1.
  */
 int db_compact(const char *path);
+
+/*
+ * What a store may be made: from any key to the first one of STORE_KEY_FILE;
+ * the same and, what is not sealed, for the first time; not sealed.
+ */
+enum db_reseal {
+	DB_RESEAL_KEYS,
+	DB_RESEAL_FIRST,
+	DB_RESEAL_PLAIN
+};
+
+/*
+ * Makes the file anew in that way, in one step for its readers. Where a plain
+ * store becomes a sealed one or the other way round, 'change' (NULL: none) may
+ * change each value; 0 or -1 (logged). 1 made anew, 0 nothing to do, -1.
+ */
+int db_reseal(const char *path, enum db_reseal,
+    int (*change)(const char *key, struct buf *val, void *), void *);
+
+/*
+ * 1 when the file at the path says that it is sealed, with its key's id; 0
+ * plain; -1 absent or (logged) unreadable. Nothing is checked.
+ */
+#define DB_KEY_ID_SIZE 17
+int db_is_sealed(const char *path, char id[DB_KEY_ID_SIZE]);
 
 /*
  * Removes the file. 'for_good': with what its editors left and their lock;

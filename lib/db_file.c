@@ -13,7 +13,6 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-#include "db_sum.h"
 #include "log.h"
 
 /* What sendfile(2) takes at most. */
@@ -36,20 +35,43 @@ open_folder(const char *path)
 }
 
 static int
-check_file(const char *path, int fd, struct stat *st,
-    unsigned char sum[DB_SUM_DIGEST_LEN])
+check_sum(const char *path, struct db_file *f, const struct db_sum_found *found)
 {
-	if (fstat(fd, st) == -1) {
+	switch (db_sum_check(f->fd, f->seal.on ? f->seal.sum : NULL, found)) {
+	case 1:
+		memcpy(f->sum, found->digest, sizeof(f->sum));
+		return 0;
+	case 0:
+		log_warnx(f->seal.on
+			? "'%s' is damaged, or was changed by somebody "
+			  "without its key"
+			: "'%s' is damaged or not a store of pmproxy",
+		    path);
+		return -1;
+	default:
+		log_warn("cannot read '%s'", path);
+		return -1;
+	}
+}
+
+static int
+check_file(const char *path, enum db_seal_want want, struct db_file *f)
+{
+	struct db_sum_found found;
+
+	if (fstat(f->fd, &f->st) == -1) {
 		log_warn("cannot open '%s'", path);
 		return -1;
 	}
-	if (!S_ISREG(st->st_mode)) {
+	if (!S_ISREG(f->st.st_mode)) {
 		log_warnx("'%s' is not a file", path);
 		return -1;
 	}
-	switch (db_sum_check(fd, sum)) {
+	switch (db_sum_read(f->fd, &found)) {
 	case 1:
-		return 0;
+		if (db_seal_found(&f->seal, path, &found, want) == -1)
+			return -1;
+		return check_sum(path, f, &found);
 	case 0:
 		log_warnx("'%s' is damaged or not a store of pmproxy", path);
 		return -1;
@@ -68,14 +90,14 @@ open_file(const char *path)
 }
 
 int
-db_file_sum(const char *path, unsigned char sum[DB_SUM_DIGEST_LEN])
+db_file_look(const char *path, struct db_sum_found *what)
 {
 	int fd = open_file(path), found = -1;
 
 	if (fd == -1 && errno == ENOENT)
 		return 0;
 	if (fd != -1)
-		found = db_sum_read(fd, sum);
+		found = db_sum_read(fd, what);
 	if (found == -1)
 		log_warn("cannot read '%s'", path);
 	else if (found == 0)
@@ -86,17 +108,16 @@ db_file_sum(const char *path, unsigned char sum[DB_SUM_DIGEST_LEN])
 }
 
 int
-db_file_open(const char *path, int *fd, struct stat *st,
-    unsigned char sum[DB_SUM_DIGEST_LEN])
+db_file_open(const char *path, enum db_seal_want want, struct db_file *f)
 {
 	int folder;
 
-	*fd = open_file(path);
-	if (*fd != -1) {
-		if (check_file(path, *fd, st, sum) == 0)
+	*f = (struct db_file){ .fd = open_file(path) };
+	if (f->fd != -1) {
+		if (check_file(path, want, f) == 0)
 			return 0;
-		close(*fd);
-		*fd = -1;
+		close(f->fd);
+		f->fd = -1;
 		return -1;
 	}
 	if (errno != ENOENT) {
@@ -107,7 +128,7 @@ db_file_open(const char *path, int *fd, struct stat *st,
 	if ((folder = open_folder(path)) == -1)
 		return -1;
 	close(folder);
-	return 0;
+	return db_seal_new(&f->seal, path);
 }
 
 /*

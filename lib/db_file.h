@@ -7,17 +7,25 @@
 
 #include <sys/stat.h>
 
+#include "db_seal.h"
 #include "db_sum.h"
 
-/*
- * Opens a store's file to read, once its checksum is found right. 0 with *fd
- * and *st, or with *fd -1 when the file is absent but its folder is there; -1.
- */
-int db_file_open(const char *path, int *fd, struct stat *st,
-    unsigned char sum[DB_SUM_DIGEST_LEN]);
+/* A store's file, found whole and sealed as it should be. */
+struct db_file {
+	int fd; /* -1: absent, and the rest is nothing */
+	struct stat st;
+	struct db_seal seal;
+	unsigned char sum[DB_SUM_DIGEST_LEN];
+};
 
-/* The same without the check: 1 and the sum, 0 absent, -1. */
-int db_file_sum(const char *path, unsigned char sum[DB_SUM_DIGEST_LEN]);
+/*
+ * Opens a store's file to read, once its checksum is found right. 0, also when
+ * the file is absent but its folder is there; -1.
+ */
+int db_file_open(const char *path, enum db_seal_want, struct db_file *);
+
+/* What the file says, without a check: 1, 0 absent, -1. */
+int db_file_look(const char *path, struct db_sum_found *);
 
 /* Removes it, 'for_good' with its draft and its lock; 0 or -1. */
 int db_file_remove(const char *path, int for_good);

@@ -1,6 +1,8 @@
 /*
  * The file's checksum: a chain of HMACs over its blocks, with the place of the
- * sum itself read as zeros.
+ * sum itself read as zeros. The chain begins with the key, if there is one. All
+ * blocks but the last are full and the last one is not, so no file's blocks
+ * are the beginning of another's: that makes the chain a MAC.
  */
 #include "db_sum.h"
 
@@ -18,6 +20,11 @@
 const unsigned char db_sum_mark[DB_SUM_MARK_LEN] = { 0xb1, 0x00, 0xf7, 0x9c,
 	0x5e, 0xe3, 0x02, 0x8d, 0xc4, 0x71, 0xfe, 0x13, 0xa6, 0x0b, 0xd8,
 	0x3f };
+
+/* The same, behind the sum of a sealed store; the id of its key follows. */
+static const unsigned char sealed_mark[DB_SUM_MARK_LEN] = { 0x9d, 0xe4, 0x00,
+	0x56, 0xb7, 0xc2, 0xf1, 0x0a, 0x83, 0xff, 0x6e, 0x19, 0xd0, 0x35, 0xea,
+	0x94 };
 
 int
 db_sum_marked(const void *p, size_t n)
@@ -81,13 +88,15 @@ blank(unsigned char *block, size_t n, off_t from, off_t at)
 }
 
 static int
-digest_of(int fd, unsigned char *block, off_t at, unsigned char sum[DIGEST])
+digest_of(int fd, unsigned char *block, off_t at, const unsigned char *key,
+    unsigned char sum[DIGEST])
 {
-	unsigned char chain[DIGEST];
+	unsigned char chain[DIGEST] = { 0 };
 	off_t from = 0;
 	ssize_t n;
 
-	memset(chain, 0, DIGEST);
+	if (key != NULL)
+		memcpy(chain, key, DIGEST);
 	do {
 		if ((n = read_block(fd, block, BLOCK, from)) == -1)
 			return -1;
@@ -99,88 +108,103 @@ digest_of(int fd, unsigned char *block, off_t at, unsigned char sum[DIGEST])
 	return 0;
 }
 
+/* What is at hand while a file is being read. */
+struct work {
+	int fd;
+	const unsigned char *key;
+	unsigned char *block;
+	struct db_sum_found *found;
+};
+
 static int
-write_sum(int fd, unsigned char *block, unsigned char sum[DIGEST])
+write_sum(struct work *w)
 {
+	unsigned char sum[DIGEST];
 	off_t at;
-	int found = find_digest(fd, block, &at);
+	int found = find_digest(w->fd, w->block, &at);
 
 	if (found == 0)
 		errno = EINVAL;
-	if (found != 1 || digest_of(fd, block, at, sum) == -1)
+	if (found != 1 || digest_of(w->fd, w->block, at, w->key, sum) == -1)
 		return -1;
-	return pwrite(fd, sum, DIGEST, at) == (ssize_t)DIGEST ? 0 : -1;
+	return pwrite(w->fd, sum, DIGEST, at) == (ssize_t)DIGEST ? 0 : -1;
 }
 
-/* 1 and where it is, 0 without one, -1. */
 static int
-stored_sum(
-    int fd, unsigned char *block, off_t *at, unsigned char stored[DIGEST])
+read_sum(struct work *w)
 {
-	int found = find_digest(fd, block, at);
+	unsigned char tail[DIGEST + DB_SUM_MARK_LEN + SEAL_ID_LEN];
+	int found = find_digest(w->fd, w->block, &w->found->at);
 	ssize_t n;
 
 	if (found != 1)
 		return found;
-	if ((n = read_block(fd, stored, DIGEST, *at)) == -1)
-		return -1;
-	return n == (ssize_t)DIGEST;
+	n = read_block(w->fd, tail, sizeof(tail), w->found->at);
+	if (n < (ssize_t)DIGEST)
+		return n == -1 ? -1 : 0;
+	memcpy(w->found->digest, tail, DIGEST);
+	w->found->sealed = n == (ssize_t)sizeof(tail) &&
+	    memcmp(tail + DIGEST, sealed_mark, DB_SUM_MARK_LEN) == 0;
+	if (w->found->sealed)
+		memcpy(
+		    w->found->id, tail + DIGEST + DB_SUM_MARK_LEN, SEAL_ID_LEN);
+	return 1;
 }
 
 static int
-read_sum(int fd, unsigned char *block, unsigned char stored[DIGEST])
-{
-	off_t at;
-
-	return stored_sum(fd, block, &at, stored);
-}
-
-static int
-check_sum(int fd, unsigned char *block, unsigned char stored[DIGEST])
+check_sum(struct work *w)
 {
 	unsigned char sum[DIGEST];
-	off_t at;
-	int found = stored_sum(fd, block, &at, stored);
 
-	if (found != 1)
-		return found;
-	if (digest_of(fd, block, at, sum) == -1)
+	if (digest_of(w->fd, w->block, w->found->at, w->key, sum) == -1)
 		return -1;
-	return secret_equal(sum, stored, DIGEST);
+	return secret_equal(sum, w->found->digest, DIGEST);
 }
 
 /* The block is on the heap because responders' stacks are small. */
 static int
-with_block(int fd, int (*fn)(int, unsigned char *, unsigned char *),
-    unsigned char sum[DIGEST])
+with_block(int (*fn)(struct work *), struct work w)
 {
-	unsigned char *block = malloc(BLOCK);
 	int result;
 
-	if (block == NULL)
+	if ((w.block = malloc(BLOCK)) == NULL)
 		return -1;
-	result = fn(fd, block, sum);
-	secret_wipe(block, BLOCK);
-	free(block);
+	result = fn(&w);
+	secret_wipe(w.block, BLOCK);
+	free(w.block);
 	return result;
 }
 
-int
-db_sum_write(int fd)
+size_t
+db_sum_begin(unsigned char val[DB_SUM_SEALED_LEN], const unsigned char *id)
 {
-	unsigned char sum[DIGEST];
-
-	return with_block(fd, write_sum, sum);
+	memset(val, 0, DB_SUM_SEALED_LEN);
+	memcpy(val, db_sum_mark, DB_SUM_MARK_LEN);
+	if (id == NULL)
+		return DB_SUM_LEN;
+	memcpy(val + DB_SUM_LEN, sealed_mark, DB_SUM_MARK_LEN);
+	memcpy(val + DB_SUM_LEN + DB_SUM_MARK_LEN, id, SEAL_ID_LEN);
+	return DB_SUM_SEALED_LEN;
 }
 
 int
-db_sum_check(int fd, unsigned char sum[DB_SUM_DIGEST_LEN])
+db_sum_write(int fd, const unsigned char *key)
 {
-	return with_block(fd, check_sum, sum);
+	return with_block(write_sum, (struct work){ .fd = fd, .key = key });
 }
 
 int
-db_sum_read(int fd, unsigned char sum[DB_SUM_DIGEST_LEN])
+db_sum_read(int fd, struct db_sum_found *found)
 {
-	return with_block(fd, read_sum, sum);
+	*found = (struct db_sum_found){ .at = 0 };
+	return with_block(read_sum, (struct work){ .fd = fd, .found = found });
+}
+
+int
+db_sum_check(int fd, const unsigned char *key, const struct db_sum_found *found)
+{
+	struct db_sum_found copy = *found;
+
+	return with_block(
+	    check_sum, (struct work){ .fd = fd, .key = key, .found = &copy });
 }

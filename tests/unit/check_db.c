@@ -453,12 +453,20 @@ START_TEST(the_checksum_cannot_be_forged_by_a_value)
 }
 END_TEST
 
+static int
+sum_matches(int fd)
+{
+	struct db_sum_found found;
+	int got = db_sum_read(fd, &found);
+
+	return got == 1 ? db_sum_check(fd, NULL, &found) : got;
+}
+
 /* The sum's place may lie across the blocks in which a file is read. */
 START_TEST(the_checksum_may_stand_anywhere)
 {
 	static char bytes[3 * 65536];
 	const size_t block = 65536;
-	unsigned char sum[DB_SUM_DIGEST_LEN];
 	int fd;
 
 	for (size_t at = block - 50; at < block + 3; at++) {
@@ -466,21 +474,21 @@ START_TEST(the_checksum_may_stand_anywhere)
 		memcpy(bytes + at, db_sum_mark, DB_SUM_MARK_LEN);
 		write_store(bytes, sizeof(bytes));
 		fd = open(store, O_RDWR);
-		ck_assert_int_eq(db_sum_check(fd, sum), 0);
-		ck_assert_int_eq(db_sum_write(fd), 0);
-		ck_assert_int_eq(db_sum_check(fd, sum), 1);
+		ck_assert_int_eq(sum_matches(fd), 0);
+		ck_assert_int_eq(db_sum_write(fd, NULL), 0);
+		ck_assert_int_eq(sum_matches(fd), 1);
 		ck_assert_int_eq(
 		    (int)pwrite(fd, "y", 1, (off_t)(2 * block)), 1);
-		ck_assert_int_eq(db_sum_check(fd, sum), 0);
+		ck_assert_int_eq(sum_matches(fd), 0);
 		close(fd);
 	}
 	/* Cut within the sum, and without any. */
 	write_store(bytes, block + 20);
 	fd = open(store, O_RDWR);
-	ck_assert_int_eq(db_sum_check(fd, sum), 0);
+	ck_assert_int_eq(sum_matches(fd), 0);
 	ck_assert_int_eq(ftruncate(fd, 100), 0);
-	ck_assert_int_eq(db_sum_check(fd, sum), 0);
-	ck_assert_int_eq(db_sum_write(fd), -1);
+	ck_assert_int_eq(sum_matches(fd), 0);
+	ck_assert_int_eq(db_sum_write(fd, NULL), -1);
 	close(fd);
 }
 END_TEST
