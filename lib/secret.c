@@ -138,6 +138,30 @@ secret_base64url(char *dst, const unsigned char *src, size_t n)
 	return dst;
 }
 
+size_t
+secret_unbase64url(unsigned char *dst, size_t max, const char *src, size_t n)
+{
+	unsigned char four[4];
+
+	if (n % 4 != 0 || n / 4 * 3 > max)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		char c = src[i];
+
+		/* Only what the other direction writes. */
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+			(c >= '0' && c <= '9') || c == '-' || c == '_'))
+			return 0;
+		four[i % 4] = (unsigned char)(c == '-' ? '+'
+			: c == '_'                     ? '/'
+						       : c);
+		if (i % 4 == 3 &&
+		    EVP_DecodeBlock(dst + i / 4 * 3, four, 4) != 3)
+			return 0;
+	}
+	return n / 4 * 3;
+}
+
 int
 secret_scrypt(unsigned char out[SECRET_DIGEST_LEN], const char *password,
     const unsigned char *salt, size_t salt_len, const struct secret_cost *c)

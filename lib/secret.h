@@ -34,6 +34,13 @@ void secret_wipe(void *, size_t);
 #define SECRET_BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)
 char *secret_base64url(char *dst, const unsigned char *src, size_t n);
 
+/*
+ * Back, of 'n' characters, a multiple of four: how many bytes, or 0 for what
+ * is not base64url or longer than 'max'.
+ */
+size_t
+secret_unbase64url(unsigned char *dst, size_t max, const char *src, size_t n);
+
 /* What a scrypt digest costs to make: 128 * 2^log_n * block bytes at least. */
 struct secret_cost {
 	unsigned log_n, block, parallel;

@@ -8,8 +8,13 @@
  * the disk, the rest. Whoever dies in between leaves lines that end after the
  * id, or a tail of such a line: both are known by their looks when it is
  * repeated, and neither counts as use.
+ *
+ * Of a sealed line nothing can be told once a byte of it is gone. So whatever
+ * cannot be opened goes as well: what an interrupted erasure or a torn write
+ * left. It counts for nothing. Only at the very end it may be a line on its
+ * way, whose newline is still to come.
  */
-#include "usage_internal.h"
+#include "usage_seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +33,8 @@ struct erasing {
 	char head[2 + USAGE_KEY_SIZE]; /* how its lines begin: "1\tID" */
 	size_t head_len;
 	int fd;
+	const char *path;
+	struct usage_sealing sealing;
 	int64_t erased;
 };
 
@@ -63,9 +70,9 @@ is_rest(const struct erasing *e, const char *line, size_t n)
 		memcmp(line, e->head, n) == 0);
 }
 
-/* Bytes of the line to be kept until the rest is gone; 0: it is not the key's. */
+/* Bytes of a plain line to be kept until the rest is gone; 0: not the key's. */
 static size_t
-head_of(const struct erasing *e, const char *line, size_t n)
+head_of_plain(const struct erasing *e, const char *line, size_t n)
 {
 	struct usage_record record;
 	const char *at;
@@ -75,6 +82,28 @@ head_of(const struct erasing *e, const char *line, size_t n)
 	if ((at = find_id(e, line, n)) != NULL)
 		return (size_t)(at - line) + strlen(e->id);
 	return is_rest(e, line, n) ? n : 0;
+}
+
+/* The same of any line: 0 and *head, or -1 for one that must not count. */
+static int
+head_of(const struct erasing *e, const char *line, size_t n, int ended,
+    size_t *head)
+{
+	struct usage_line l;
+
+	*head = 0;
+	usage_line_open(&e->sealing, line, n, &l);
+	if (l.found == USAGE_FOUND_PLAIN || l.found == USAGE_FOUND_SEALED) {
+		(void)usage_line_refused(e->path, &l);
+		errno = 0; /* the reason is logged */
+		return -1;
+	}
+	if (e->sealing.n == 0)
+		*head = head_of_plain(e, line, n);
+	else if (l.found == USAGE_FOUND ? strcmp(l.record.key_id, e->id) == 0
+					: ended)
+		*head = n;
+	return 0;
 }
 
 /*
@@ -107,10 +136,12 @@ blank_lines(struct erasing *e, const char *map, size_t size, int heads)
 {
 	for (size_t at = 0, n; at < size; at += n + 1) {
 		const char *stop = memchr(map + at, '\n', size - at);
-		size_t head;
+		size_t head = 0;
 
 		n = stop == NULL ? size - at : (size_t)(stop - map) - at;
-		if (n == 0 || (head = head_of(e, map + at, n)) == 0)
+		if (n > 0 && head_of(e, map + at, n, stop != NULL, &head) == -1)
+			return -1;
+		if (head == 0)
 			continue;
 		if (!heads && blank(e->fd, (off_t)(at + head), n - head) == -1)
 			return -1;
@@ -171,9 +202,13 @@ erase_journal(struct erasing *e, const char *state_dir, int64_t hour)
 	e->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (e->fd == -1 && errno == ENOENT)
 		return 0;
-	done = e->fd == -1 ? -1 : erase_open_file(e);
-	if (done == -1)
+	e->path = path;
+	done = e->fd == -1 || usage_sealing_of(&e->sealing, hour) == -1
+	    ? -1
+	    : erase_open_file(e);
+	if (done == -1 && errno != 0)
 		log_warn("cannot erase in '%s'", path);
+	usage_sealing_wipe(&e->sealing);
 	if (e->fd != -1)
 		close(e->fd);
 	return done;

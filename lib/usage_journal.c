@@ -4,7 +4,7 @@
  * guards which descriptor is the current hour's, never a system call that
  * could wait.
  */
-#include "usage_internal.h"
+#include "usage_seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,12 +25,14 @@
 struct hour_file {
 	int fd;
 	int64_t hour;
+	struct usage_sealing sealing;
 	int refs; /* guarded by the journal's lock */
 };
 
 struct usage_journal {
 	pthread_mutex_t lock;
 	struct hour_file *current; /* NULL before the first line */
+	int folder; /* open and locked: see usage_journal_open */
 	_Atomic int64_t logged_at; /* second of the last complaint */
 	char state_dir[PATH_MAX];
 };
@@ -46,6 +49,7 @@ file_release(struct usage_journal *j, struct hour_file *f)
 	pthread_mutex_unlock(&j->lock);
 	if (last) {
 		close(f->fd);
+		usage_sealing_wipe(&f->sealing);
 		free(f);
 	}
 }
@@ -141,8 +145,13 @@ file_acquire(struct usage_journal *j, int64_t hour, int fresh)
 		return f;
 	if ((f = malloc(sizeof(*f))) == NULL)
 		return NULL;
-	*f = (struct hour_file){ open_hour(j->state_dir, hour), hour, 1 };
+	*f = (struct hour_file){ .fd = -1, .hour = hour, .refs = 1 };
+	if (usage_sealing_of(&f->sealing, hour) == -1)
+		errno = EACCES;
+	else
+		f->fd = open_hour(j->state_dir, hour);
 	if (f->fd == -1) {
+		usage_sealing_wipe(&f->sealing);
 		free(f);
 		return NULL;
 	}
@@ -188,8 +197,13 @@ write_line(int fd, const char *line, size_t n)
 		errno = ENOSPC; /* by far the likeliest reason */
 		return TRY_AGAIN;
 	}
-	/* Looked at afterwards: a file removed before has taken the line. */
-	if (fstat(fd, &st) == 0 && st.st_nlink == 0) {
+	/*
+	 * Looked at afterwards: a file removed before has taken the line, or
+	 * one that was made read-only because another has its place
+	 * (usage_reseal.c).
+	 */
+	if (fstat(fd, &st) == 0 &&
+	    (st.st_nlink == 0 || (st.st_mode & S_IWUSR) == 0)) {
 		errno = ENOENT;
 		return TRY_AGAIN;
 	}
@@ -200,8 +214,8 @@ int
 usage_journal_append(
     struct usage_journal *j, const struct usage_record *r, int64_t now)
 {
-	char line[USAGE_LINE_SIZE];
-	size_t n = usage_line_format(line, r);
+	char plain[USAGE_LINE_SIZE], line[USAGE_SEALED_SIZE];
+	size_t plain_n = usage_line_format(plain, r), n = 0;
 	int64_t hour = usage_hour_of(now);
 	enum outcome outcome = TRY_AGAIN;
 	int error = 0;
@@ -209,6 +223,10 @@ usage_journal_append(
 	for (int try = 0; try < 3 && outcome == TRY_AGAIN; try++) {
 		struct hour_file *f = file_acquire(j, hour, try > 0);
 
+		/* Once: in two places it must be the same line. */
+		if (f != NULL && n == 0)
+			n = usage_line_seal(
+			    line, &f->sealing, NULL, plain, plain_n);
 		outcome = f == NULL ? FAILED : write_line(f->fd, line, n);
 		error = errno;
 		file_release(j, f);
@@ -226,7 +244,7 @@ usage_journal_append(
 static int
 try_write(const char *folder)
 {
-	static const char line[USAGE_LINE_SIZE];
+	static const char line[USAGE_SEALED_SIZE];
 	int fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	int done;
 
@@ -253,6 +271,29 @@ usage_journal_check(struct usage_journal *j)
 	return -1;
 }
 
+/*
+ * Held as long as lines may be written: a reseal that changes how long they
+ * are waits for nobody to do so (usage_reseal.c).
+ */
+static int
+lock_folder(const char *state_dir)
+{
+	char path[PATH_MAX];
+	int fd = -1, got = -1;
+
+	if (usage_journal_path(path, sizeof(path), state_dir, USAGE_NO_HOUR) ==
+		0 &&
+	    (fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) != -1)
+		while ((got = flock(fd, LOCK_SH)) == -1 && errno == EINTR)
+			continue;
+	if (got == 0)
+		return fd;
+	log_warn("cannot lock '%s/journal'", state_dir);
+	if (fd != -1)
+		close(fd);
+	return -1;
+}
+
 struct usage_journal *
 usage_journal_open(const char *state_dir)
 {
@@ -270,10 +311,15 @@ usage_journal_open(const char *state_dir)
 		return NULL;
 	}
 	memcpy(j->state_dir, state_dir, strlen(state_dir) + 1);
+	j->folder = -1;
 	atomic_store(&j->logged_at, INT64_MIN);
 	pthread_mutex_init(&j->lock, NULL);
 	if (make_folder(state_dir) == -1) {
 		log_warn("cannot create '%s/journal'", state_dir);
+		usage_journal_close(j);
+		return NULL;
+	}
+	if ((j->folder = lock_folder(state_dir)) == -1) {
 		usage_journal_close(j);
 		return NULL;
 	}
@@ -286,6 +332,8 @@ usage_journal_close(struct usage_journal *j)
 	if (j == NULL)
 		return;
 	install(j, NULL);
+	if (j->folder != -1)
+		close(j->folder); /* and so unlocked */
 	pthread_mutex_destroy(&j->lock);
 	free(j);
 }

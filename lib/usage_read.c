@@ -1,8 +1,9 @@
 /*
  * Reading one hour's journal into a table, through a buffer of fixed size.
- * What is not a whole line is counted and skipped.
+ * What is not a whole line is counted and skipped; a whole one that is not
+ * sealed as it should be is refused, and with it the hour.
  */
-#include "usage_internal.h"
+#include "usage_seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 _Thread_local int64_t usage_malformed;
 
 struct reader {
+	const char *path;
 	const char *key_id; /* NULL: all */
 	int64_t hour;
 	struct usage_table *table;
@@ -23,6 +25,8 @@ struct reader {
 	size_t held; /* bytes of a line that has not ended, in 'bytes' */
 	int skipping; /* inside a line too long to be one */
 	int64_t most; /* bytes to read at most */
+	struct usage_sealing sealing;
+	struct usage_nonces seen; /* of sealed lines */
 	char bytes[65536];
 };
 
@@ -56,18 +60,27 @@ total_of(const struct usage_record *r, int64_t hour)
 static int
 take_line(struct reader *r, const char *line, size_t n)
 {
-	struct usage_record record = { 0 }; /* no stray bytes behind names */
 	struct usage_total total;
+	struct usage_line l;
 
 	if (n == 0)
 		return 0;
-	if (n >= USAGE_LINE_SIZE || usage_line_parse(line, n, &record) == -1) {
+	usage_line_open(&r->sealing, line, n, &l);
+	if (l.found == USAGE_FOUND_MALFORMED) {
 		r->scan->malformed++;
 		return 0;
 	}
-	if (r->key_id != NULL && strcmp(r->key_id, record.key_id) != 0)
+	if (l.found != USAGE_FOUND)
+		return usage_line_refused(r->path, &l);
+	if (l.sealed) {
+		int is_new = usage_nonces_add(&r->seen, l.nonce);
+
+		if (is_new != 1)
+			return is_new;
+	}
+	if (r->key_id != NULL && strcmp(r->key_id, l.record.key_id) != 0)
 		return 0;
-	total = total_of(&record, r->hour);
+	total = total_of(&l.record, r->hour);
 	return usage_table_add(r->table, &total);
 }
 
@@ -85,7 +98,7 @@ take_lines(struct reader *r, size_t n)
 	}
 	r->held = (size_t)(end - at);
 	memmove(r->bytes, at, r->held);
-	if (!r->skipping && r->held >= USAGE_LINE_SIZE) {
+	if (!r->skipping && r->held >= USAGE_SEALED_SIZE) {
 		r->skipping = 1;
 		r->scan->malformed++;
 	}
@@ -96,7 +109,7 @@ take_lines(struct reader *r, size_t n)
 
 /* To the end of the file; the size is what was read, not what fstat said. */
 static int
-read_all(struct reader *r, int fd, const char *path)
+read_lines(struct reader *r, int fd)
 {
 	for (;;) {
 		size_t room = sizeof(r->bytes) - r->held;
@@ -108,7 +121,7 @@ read_all(struct reader *r, int fd, const char *path)
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1) {
-			log_warn("cannot read '%s'", path);
+			log_warn("cannot read '%s'", r->path);
 			return -1;
 		}
 		if (n == 0)
@@ -117,6 +130,18 @@ read_all(struct reader *r, int fd, const char *path)
 		if (take_lines(r, (size_t)n) == -1)
 			return -1;
 	}
+}
+
+static int
+read_all(struct reader *r, int fd)
+{
+	int done = usage_sealing_of(&r->sealing, r->hour);
+
+	if (done == 0)
+		done = read_lines(r, fd);
+	usage_sealing_wipe(&r->sealing);
+	usage_nonces_free(&r->seen);
+	return done;
 }
 
 /* A named pipe in the journal must not make a reader wait. */
@@ -139,14 +164,15 @@ int
 usage_journal_read(const char *state_dir, int64_t hour, const char *key_id,
     int sync, struct usage_table *table, struct usage_scan *scan)
 {
+	char path[PATH_MAX];
 	struct reader r = {
+		.path = path,
 		.key_id = key_id,
 		.hour = hour,
 		.table = table,
 		.scan = scan,
 		.most = INT64_MAX,
 	};
-	char path[PATH_MAX];
 	int fd, done = -1;
 
 	*scan = (struct usage_scan){ 0 };
@@ -161,7 +187,7 @@ usage_journal_read(const char *state_dir, int64_t hour, const char *key_id,
 	if (sync && fdatasync(fd) == -1)
 		log_warn("cannot sync '%s'", path);
 	else
-		done = read_all(&r, fd, path);
+		done = read_all(&r, fd);
 	close(fd);
 	return done == 0 ? 1 : -1;
 }
@@ -171,10 +197,12 @@ usage_journal_read_part(const char *state_dir, int64_t hour, int64_t size,
     struct usage_table *table)
 {
 	struct usage_scan scan = { 0 };
-	struct reader r = {
-		.hour = hour, .table = table, .scan = &scan, .most = size
-	};
 	char path[PATH_MAX];
+	struct reader r = { .path = path,
+		.hour = hour,
+		.table = table,
+		.scan = &scan,
+		.most = size };
 	int fd, done;
 
 	if (usage_journal_path(path, sizeof(path), state_dir, hour) == -1)
@@ -183,7 +211,7 @@ usage_journal_read_part(const char *state_dir, int64_t hour, int64_t size,
 		log_warn("cannot open '%s'", path);
 		return -1;
 	}
-	done = read_all(&r, fd, path);
+	done = read_all(&r, fd);
 	close(fd);
 	if (done == 0 && scan.size < size) {
 		log_warnx("'%s' is shorter than it was", path);

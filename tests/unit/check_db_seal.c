@@ -13,30 +13,13 @@
 
 #include "lib/db.h"
 #include "lib/db_sum.h"
-#include "lib/seal.h"
+#include "tests/unit/seal_keys.h"
 #include "tests/unit/suite.h"
 #include "tests/unit/usage_dir.h"
 
-#define KEY_A \
-	"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n"
-/* The same in base64. */
-#define KEY_A64 "ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=\n"
-#define KEY_B \
-	"ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\n"
-
 #define LABEL "Campaign for the river"
 
-static char store[96], other[96], key_file[96];
-
-static void
-write_file(const char *path, const void *p, size_t n)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-	ck_assert_int_ne(fd, -1);
-	ck_assert_int_eq(write(fd, p, n), (ssize_t)n);
-	close(fd);
-}
+static char store[96], other[96];
 
 static size_t
 read_file(const char *path, char *dst, size_t size)
@@ -51,29 +34,20 @@ read_file(const char *path, char *dst, size_t size)
 	return (size_t)n;
 }
 
-/* From here on these keys hold; NULL: none. */
-static void
-use_keys(const char *text)
-{
-	if (text != NULL)
-		write_file(key_file, text, strlen(text));
-	ck_assert_int_eq(seal_use(text == NULL ? NULL : key_file), 0);
-}
-
 static void
 setup(void)
 {
 	usage_dir_setup();
 	snprintf(store, sizeof(store), "%s/some.gdbm", dir);
 	snprintf(other, sizeof(other), "%s/other.gdbm", dir);
-	snprintf(key_file, sizeof(key_file), "%s/store.key", dir);
+	seal_keys_setup();
 	catch_log();
 }
 
 static void
 teardown(void)
 {
-	ck_assert_int_eq(seal_use(NULL), 0);
+	seal_keys_teardown();
 	usage_dir_teardown();
 }
 
