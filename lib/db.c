@@ -222,6 +222,21 @@ db_open_any(const char *path)
 }
 
 struct db *
+db_lock(const char *path)
+{
+	struct db *db = new_handle(path);
+
+	if (db == NULL)
+		return NULL;
+	db->editing = 1;
+	if (db_draft_begin(&db->draft, path) == 0)
+		return db;
+	db->editing = 0;
+	db_close(db);
+	return NULL;
+}
+
+struct db *
 db_edit(const char *path)
 {
 	return edit(path, &(struct start){ .anew = 0 });

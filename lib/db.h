@@ -79,6 +79,12 @@ void db_mark_of(const struct db *, unsigned char mark[DB_MARK_LEN]);
  */
 struct db *db_edit(const char *path);
 
+/*
+ * What an editor waits for and nothing else: while it is held nobody edits that
+ * store. To be closed. NULL after logging.
+ */
+struct db *db_lock(const char *path);
+
 /* Replaces 'val' with the record's bytes; 1, 0 absent, -1. */
 int db_get(struct db *, const char *key, struct buf *val);
 /* 0 or -1; after a failure the edit can no longer be committed. */

@@ -6,7 +6,8 @@
  * one O_APPEND write; it begins with a newline as well as ending with one, so
  * that a torn line spoils only itself. STATE_DIR/usage.gdbm holds closed hours
  * rolled up, and remembers which: a roll-up can be repeated, interrupted, or
- * run twice at once. STATE_DIR/usage-sums.gdbm and usage-days-YYYYMM.gdbm hold
+ * run twice at once. Where STORE_KEY_FILE is set (seal.h) each line is sealed
+ * by itself, and an hour with a line that is not is refused. STATE_DIR/usage-sums.gdbm and usage-days-YYYYMM.gdbm hold
  * sums of these hours with their cost, for quick pages; they can be made anew
  * at any time, and count only while they are made from what is there.
  */
@@ -15,6 +16,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "db.h"
 
 #define USAGE_KEY_SIZE 64
 #define USAGE_MODEL_SIZE 64
@@ -183,6 +186,22 @@ int64_t usage_prune(
  */
 int64_t usage_erase(
     const char *state_dir, const char *key_id, const struct usage_pricing *);
+
+/*
+ * Writes journals anew as db_reseal does stores, each in one step. Other keys
+ * (DB_RESEAL_KEYS) may be brought in while responders write: no line is lost.
+ * For the others it fails while any does. May be interrupted and repeated. How
+ * many hours were due, or -1 after logging; one that fails keeps no other from
+ * it. Cursors have to come first, what is rolled up may come at any time.
+ */
+int64_t usage_reseal(const char *state_dir, enum db_reseal);
+
+/* 1 when nobody has the journal open to write, else -1 after logging. */
+int usage_is_idle(const char *state_dir);
+
+/* db_reseal of a cursor; what it remembers goes on to be true. */
+int
+usage_reseal_cursor(const char *state_dir, const char *path, enum db_reseal);
 
 /* Lines that could not be read by the last reading or roll-up here. */
 int64_t usage_malformed_lines(void);

@@ -245,8 +245,11 @@ erase_hours(struct erasing *e, const char *state_dir, struct db *db,
 	int failed = 0;
 
 	for (size_t i = 0; i < hours->n; i++) {
-		int done = erase_journal(e, state_dir, hours->at[i]);
+		int done = usage_reseal_recover(state_dir, hours->at[i]);
 
+		/* Or its lines would go on in the file that was replaced. */
+		if (done == 0)
+			done = erase_journal(e, state_dir, hours->at[i]);
 		failed |= done == -1;
 		done = erase_record(e, db, hours->at[i]);
 		failed |= done == -1;

@@ -80,6 +80,12 @@ int usage_journal_read(const char *state_dir, int64_t hour, const char *key_id,
 int usage_journal_read_part(
     const char *state_dir, int64_t hour, int64_t size, struct usage_table *);
 
+/*
+ * Ends what a reseal of that hour left that died. Under the editor's lock of
+ * usage.gdbm; 0 or -1 (logged).
+ */
+int usage_reseal_recover(const char *state_dir, int64_t hour);
+
 /* STATE_DIR/usage.gdbm; 0 or -1 (logged). */
 int usage_store_path(char *dst, size_t size, const char *state_dir);
 

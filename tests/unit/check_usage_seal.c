@@ -147,6 +147,56 @@ START_TEST(nothing_can_be_read_on_the_disk)
 }
 END_TEST
 
+static int
+file_has(const char *path, const char *what)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+
+	ck_assert_int_gt((int)n, 0);
+	close(fd);
+	return memmem(bytes, (size_t)n, what, strlen(what)) != NULL;
+}
+
+static int64_t
+costs_one(void *arg, const struct usage_total *t)
+{
+	(void)arg;
+	return t->requests;
+}
+
+static uint64_t
+never_changes(void *arg, int64_t before)
+{
+	(void)arg;
+	(void)before;
+	return 1;
+}
+
+/* Nor in what is made of it. */
+START_TEST(nothing_can_be_read_where_it_is_rolled_up)
+{
+	static const char *const stores[] = { "usage.gdbm", "usage-sums.gdbm",
+		"usage-days-202611.gdbm" };
+	const struct usage_pricing pricing = { costs_one, never_changes, NULL };
+	char path[PATH_MAX];
+
+	for (int sealed = 0; sealed < 2; sealed++) {
+		use_keys(sealed ? KEY_A : NULL);
+		put_lines(HOUR_18, 4);
+		ck_assert_int_eq(
+		    usage_rollup(dir, HOUR_18 + 2 * HOUR, &pricing), 1);
+		for (int i = 0; i < COUNT(stores); i++) {
+			snprintf(path, sizeof(path), "%s/%s", dir, stores[i]);
+			ck_assert_int_eq(file_has(path, "key_odd"), !sealed);
+			ck_assert_int_eq(file_has(path, MODEL), !sealed);
+			ck_assert_int_eq(unlink(path), 0);
+		}
+		ck_assert_int_eq(unlink(hour_path(HOUR_NAME)), 0);
+	}
+}
+END_TEST
+
 START_TEST(a_wrong_or_missing_key_reads_nothing)
 {
 	put_lines(HOUR_18, 2);
@@ -370,6 +420,7 @@ journals(void)
 	tcase_add_test(t, lines_round_trip);
 	tcase_add_test(t, long_lines_round_trip);
 	tcase_add_test(t, nothing_can_be_read_on_the_disk);
+	tcase_add_test(t, nothing_can_be_read_where_it_is_rolled_up);
 	tcase_add_test(t, a_wrong_or_missing_key_reads_nothing);
 	tcase_add_test(t, without_a_key_nothing_is_written);
 	tcase_add_test(t, a_plain_line_is_not_believed);
