@@ -37,6 +37,7 @@ const struct doctor_check doctor_checks[] = {
 	{ "state-room", "room in STATE_DIR", CONFIG, doctor_state_room },
 	{ "run-room", "room in RUN_DIR", CONFIG, doctor_run_room },
 	{ "stores", "stores that can be read", CONFIG, doctor_stores },
+	{ "sealed", "what is kept is sealed", CONFIG, doctor_seal },
 	{ "journal", "use is rolled up", CONFIG, doctor_journal },
 	{ "tls", "nothing in the clear on the network", CONFIG, doctor_tls },
 	{ "tls-certificate", "the certificate is in force", CONFIG,

@@ -220,6 +220,8 @@ DOCTOR_LOOK(doctor_run_dir);
 DOCTOR_LOOK(doctor_upload_dir);
 DOCTOR_LOOK(doctor_state_room);
 DOCTOR_LOOK(doctor_run_room);
+/* doctor_seal.c */
+DOCTOR_LOOK(doctor_seal);
 /* doctor_tls.c */
 DOCTOR_LOOK(doctor_tls);
 DOCTOR_LOOK(doctor_tls_certificate);

@@ -151,6 +151,18 @@ destroy_folder(const char *path)
 	return bad ? -1 : 0;
 }
 
+/* Before the stores: what is sealed under it can then be read by nobody. */
+static int
+destroy_store_key(const struct config *config)
+{
+	const char *path = config_text(config, CONFIG_STORE_KEY_FILE);
+	struct stat st;
+
+	if (*path == '\0' || (lstat(path, &st) == -1 && errno == ENOENT))
+		return 0;
+	return destroy_file(path, st.st_size);
+}
+
 enum command_exit
 emergency_destroy(const struct config *config)
 {
@@ -166,14 +178,18 @@ emergency_destroy(const struct config *config)
 	 * in the old one on the disk. A gate that runs refuses all requests
 	 * once its store is damaged or gone.
 	 */
-	bad = destroy_folder(state_dir) == -1;
+	bad = destroy_store_key(config) == -1;
+	bad |= destroy_folder(state_dir) == -1;
 	bad |= destroy_folder(config_text(config, CONFIG_RUN_DIR)) == -1;
 	printf(
-	    "Gone: all that was in '%s' and '%s'.\n"
+	    "Gone: all that was in '%s' and '%s'%s.\n"
 	    "Not touched: the file of settings, certificates outside of "
 	    "these folders, the\nPrivatemode key, backups, and copies that "
 	    "a disk may keep of what was overwritten:\ndelete the VM and its "
 	    "disk as well. Stop or restart the gate.\n",
-	    state_dir, config_text(config, CONFIG_RUN_DIR));
+	    state_dir, config_text(config, CONFIG_RUN_DIR),
+	    *config_text(config, CONFIG_STORE_KEY_FILE) != '\0'
+		? ", and the store key"
+		: "");
 	return bad ? COMMAND_FAILED : COMMAND_DONE;
 }

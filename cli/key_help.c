@@ -15,6 +15,8 @@ const char key_help[] =
     "  import   add keys from a file\n"
     "  export   print all keys' settings and hashes, never a key\n"
     "  admin-password  set the password of the admin pages\n"
+    "  store-key, reseal\n"
+    "           seal what is kept under a key of your own\n"
     "  lockdown refuse all keys at once\n"
     "  destroy  overwrite and remove all that is kept\n"
     "\n"
@@ -102,6 +104,28 @@ const char key_help_password[] =
     "\n"
     "  --remove                forget the stored one instead\n";
 
+const char key_help_store_key[] =
+    "usage: pmkey store-key [--new | --drop]\n"
+    "\n"
+    "Makes the file that STORE_KEY_FILE names, with a random key that all of\n"
+    "STATE_DIR can be sealed under (reseal).\n"
+    "\n"
+    "  --new                   put another key in front of those in the file\n"
+    "  --drop                  take all but the first out, once nothing needs\n"
+    "                          them\n";
+
+const char key_help_reseal[] =
+    "usage: pmkey reseal [--first | --plain] [--cursor PATH]\n"
+    "\n"
+    "Writes what is sealed in STATE_DIR anew, under the first key of\n"
+    "STORE_KEY_FILE. The gate goes on meanwhile. It may be repeated.\n"
+    "\n"
+    "  --first                 seal what is not sealed as well; the gate must\n"
+    "                          not run. Only when it is yours: whoever had\n"
+    "                          the disk may have put it there\n"
+    "  --plain                 take the seal off; the gate must not run\n"
+    "  --cursor PATH           an export's cursor outside of STATE_DIR, too\n";
+
 const char key_help_lockdown[] =
     "usage: pmkey lockdown [--end]\n"
     "\n"
@@ -116,4 +140,4 @@ const char key_help_destroy[] =
     "usage: pmkey destroy --everything\n"
     "\n"
     "Overwrites and removes all that is in STATE_DIR and RUN_DIR: keys,\n"
-    "settings, records of use. Asks for a typed line, which may be piped in.\n";
+    "settings, records of use; and the file that STORE_KEY_FILE names. Asks for a typed line, which may be piped in.\n";

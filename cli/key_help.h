@@ -5,6 +5,7 @@
 extern const char key_help[], key_help_create[], key_help_list[],
     key_help_show[], key_help_set[], key_help_disable[], key_help_enable[],
     key_help_rotate[], key_help_delete[], key_help_import[], key_help_export[],
-    key_help_password[], key_help_lockdown[], key_help_destroy[];
+    key_help_password[], key_help_store_key[], key_help_reseal[],
+    key_help_lockdown[], key_help_destroy[];
 
 #endif

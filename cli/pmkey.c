@@ -12,10 +12,12 @@
 #include "cli/erase.h"
 #include "cli/key_help.h"
 #include "cli/key_import.h"
+#include "cli/key_list.h"
 #include "cli/key_options.h"
 #include "cli/key_view.h"
 #include "cli/object.h"
 #include "cli/password.h"
+#include "cli/store_key.h"
 #include "lib/audit.h"
 #include "lib/keys.h"
 #include "lib/log.h"
@@ -30,7 +32,12 @@ enum {
 	ERASE = 'E',
 	REMOVE = 'x',
 	END = 'n',
-	EVERYTHING = 'A'
+	EVERYTHING = 'A',
+	NEW = 'N',
+	DROP = 'D',
+	FIRST = 'F',
+	PLAIN = 'P',
+	CURSOR = 'u'
 };
 
 #define DEFAULT_GRACE 86400
@@ -40,6 +47,9 @@ struct request {
 	const char *state_dir; /* of the config */
 	struct key_options options; /* its 'now' is everybody's */
 	int json, yes, erase, remove, sure;
+	enum store_key_change key_change;
+	enum db_reseal reseal;
+	const char *cursor;
 	int64_t grace_s;
 };
 
@@ -61,6 +71,11 @@ static const struct option options[] = {
 	{ "end", no_argument, NULL, END },
 	{ "everything", no_argument, NULL, EVERYTHING },
 	{ "grace", required_argument, NULL, GRACE },
+	{ "new", no_argument, NULL, NEW },
+	{ "drop", no_argument, NULL, DROP },
+	{ "first", no_argument, NULL, FIRST },
+	{ "plain", no_argument, NULL, PLAIN },
+	{ "cursor", required_argument, NULL, CURSOR },
 	{ "help", no_argument, NULL, COMMAND_HELP },
 	{ NULL, 0, NULL, 0 },
 };
@@ -86,6 +101,21 @@ set_option(void *arg, int letter, const char *value)
 	case END:
 	case EVERYTHING:
 		r->sure = 1;
+		return NULL;
+	case NEW:
+		r->key_change = STORE_KEY_NEW;
+		return NULL;
+	case DROP:
+		r->key_change = STORE_KEY_DROP;
+		return NULL;
+	case FIRST:
+		r->reseal = DB_RESEAL_FIRST;
+		return NULL;
+	case PLAIN:
+		r->reseal = DB_RESEAL_PLAIN;
+		return NULL;
+	case CURSOR:
+		r->cursor = value;
 		return NULL;
 	case GRACE:
 		if (text_to_i64(value, 0, 0, &r->grace_s) == 0 ||
@@ -163,72 +193,13 @@ create(char **none, void *arg)
 	return show_secret(r, &key, secret, NULL);
 }
 
-struct listing {
-	struct json_object *array; /* NULL: a table */
-	struct table table;
-	int64_t now;
-	int n;
-};
-
-static int
-add_to_list(const struct key *key, const unsigned char hash[32], void *arg)
-{
-	struct listing *l = arg;
-	struct json_object *o;
-
-	(void)hash;
-	l->n++;
-	if (l->array == NULL) {
-		key_view_row(&l->table, key, l->now);
-		return 0;
-	}
-	o = key_view_object(key, l->now);
-	if (o != NULL && json_object_array_add(l->array, o) == 0)
-		return 0;
-	json_object_put(o);
-	log_warnx("out of memory");
-	return 1;
-}
-
-static enum command_exit
-list_json(const struct request *r)
-{
-	struct listing l = { .array = json_object_new_array(),
-		.now = r->options.now };
-	int bad;
-
-	if (l.array == NULL) {
-		log_warnx("out of memory");
-		return COMMAND_FAILED;
-	}
-	bad = keys_each(r->state_dir, add_to_list, &l) != 0;
-	/* Nothing rather than an empty list of a store that is not read. */
-	if (bad && l.n == 0)
-		json_object_put(l.array);
-	else
-		bad |= object_print(l.array) == -1;
-	return bad ? COMMAND_FAILED : COMMAND_DONE;
-}
-
 static enum command_exit
 list(char **none, void *arg)
 {
 	const struct request *r = arg;
-	struct listing l = { .table = TABLE(key_view_heads),
-		.now = r->options.now };
-	int bad;
 
 	(void)none;
-	if (r->json)
-		return list_json(r);
-	bad = keys_each(r->state_dir, add_to_list, &l) != 0;
-	if (l.n == 0 && !bad)
-		puts("There are no keys yet.");
-	else if (l.n > 0 && table_print(&l.table) == -1) {
-		log_warnx("out of memory");
-		bad = 1;
-	}
-	return bad ? COMMAND_FAILED : COMMAND_DONE;
+	return key_list(r->state_dir, r->options.now, r->json);
 }
 
 static enum command_exit
@@ -405,6 +376,25 @@ destroy(char **none, void *arg)
 	return emergency_destroy(r->config);
 }
 
+static enum command_exit
+store_key(char **none, void *arg)
+{
+	const struct request *r = arg;
+
+	(void)none;
+	return store_key_change(r->config, r->key_change, r->options.now);
+}
+
+static enum command_exit
+reseal(char **none, void *arg)
+{
+	const struct request *r = arg;
+
+	(void)none;
+	return store_key_reseal(
+	    r->config, r->reseal, r->cursor, r->options.now);
+}
+
 static const struct command commands[] = {
 	{ "create", key_help_create, "j" KEY_OPTIONS_TAKEN, { NULL }, create },
 	{ "list", key_help_list, "j", { NULL }, list },
@@ -417,6 +407,8 @@ static const struct command commands[] = {
 	{ "import", key_help_import, "j", { "FILE" }, import },
 	{ "export", key_help_export, "j", { NULL }, export },
 	{ "admin-password", key_help_password, "x", { NULL }, admin_password },
+	{ "store-key", key_help_store_key, "ND", { NULL }, store_key },
+	{ "reseal", key_help_reseal, "FPu", { NULL }, reseal },
 	{ "lockdown", key_help_lockdown, "n", { NULL }, lockdown },
 	{ "destroy", key_help_destroy, "A", { NULL }, destroy },
 };

@@ -24,6 +24,7 @@
 #include "lib/connections.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
+#include "lib/seal.h"
 #include "lib/secret.h"
 #include "workers.h"
 
@@ -179,7 +180,9 @@ prepare(struct gate *g)
 	state_dir = config_text(g->config, CONFIG_STATE_DIR);
 	run_dir = config_text(g->config, CONFIG_RUN_DIR);
 	prepare_bodies(g, run_dir);
-	if (secret_installation(state_dir, g->secret) == -1 ||
+	/* Now, as its file is out of reach later on. */
+	if (seal_ready() == -1 ||
+	    secret_installation(state_dir, g->secret) == -1 ||
 	    (g->settings = settings_open(state_dir, g->config)) == NULL ||
 	    (g->prices = prices_open(state_dir)) == NULL ||
 	    (g->metrics = metrics_open(run_dir)) == NULL ||
@@ -201,6 +204,16 @@ prepare(struct gate *g)
 	return threads;
 }
 
+/* A new responder reads them; this one cannot any more. */
+static int
+has_other_keys(void)
+{
+	if (!seal_outdated())
+		return 0;
+	log_info("'%s' has changed: a new responder reads it", seal_path());
+	return 1;
+}
+
 /* Waits for a signal to end, or a reason to begin anew; what to exit with. */
 static int
 wait_for_reason(const struct gate *g, const sigset_t *signals)
@@ -208,7 +221,7 @@ wait_for_reason(const struct gate *g, const sigset_t *signals)
 	static const struct timespec pause = { .tv_sec = LOOK_SECONDS };
 
 	while (sigtimedwait(signals, NULL, &pause) == -1)
-		if (confine_outlived(g))
+		if (confine_outlived(g) || has_other_keys())
 			return 1;
 	return 0;
 }

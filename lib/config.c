@@ -9,6 +9,7 @@
 #include "config_internal.h"
 #include "log.h"
 #include "peers.h"
+#include "seal.h"
 #include "secret.h"
 
 /* Longer than any key; a file that is longer is not one. */
@@ -315,7 +316,8 @@ config_load(void)
 	    (read_key_file(c) | settle_numbers(c) | check_characters(c) |
 		check_url(c) | check_domain(c) | check_acme_url(c) |
 		settle_tls(c) | check_proxies(c) | check_metrics_token(c)) !=
-		0) {
+		0 ||
+	    seal_use(config_text(c, CONFIG_STORE_KEY_FILE)) == -1) {
 		config_free(c);
 		return NULL;
 	}

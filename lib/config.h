@@ -22,6 +22,7 @@ enum config_name {
 	CONFIG_UPSTREAM_URL,
 	CONFIG_PORT,
 	CONFIG_STATE_DIR,
+	CONFIG_STORE_KEY_FILE,
 	CONFIG_RUN_DIR,
 	CONFIG_DOMAIN,
 	CONFIG_TLS_AUTO,
@@ -65,7 +66,7 @@ struct peers;
 /*
  * Reads file and environment. NULL after logging each mistake with its name
  * (and "path:line" in the file), never a value. Free with config_free, which
- * wipes it.
+ * wipes it. STORE_KEY_FILE holds from then on for the whole process (seal.h).
  */
 struct config *config_load(void);
 void config_free(struct config *);

@@ -66,6 +66,8 @@ static const struct row table[CONFIG__MAX] = {
 	    "port of the web server" },
 	[CONFIG_STATE_DIR] = { "STATE_DIR", TEXT, PLAIN, PMPROXY_STATE, 0, 0,
 	    "folder of the key store, the settings and the usage" },
+	[CONFIG_STORE_KEY_FILE] = { "STORE_KEY_FILE", TEXT, PLAIN, "", 0, 0,
+	    "file of the key that all of STATE_DIR is sealed under" },
 	[CONFIG_RUN_DIR] = { "RUN_DIR", TEXT, PLAIN, PMPROXY_RUN, 0, 0,
 	    "folder on tmpfs: sockets, shared memory, uploads in passing" },
 	[CONFIG_DOMAIN] = { "DOMAIN", TEXT, PLAIN, "", 0, 0,

@@ -89,6 +89,7 @@ static const struct {
 	{ "UPSTREAM_URL", "http://127.0.0.1:8081", 0, 0, 0, 0, 0 },
 	{ "PORT", NULL, 8080, 0, 0, 1, 65535 },
 	{ "STATE_DIR", "/var/lib/pmproxy", 0, 0, 0, 0, 0 },
+	{ "STORE_KEY_FILE", "", 0, 0, 0, 0, 0 },
 	{ "RUN_DIR", "/run/pmproxy", 0, 0, 0, 0, 0 },
 	{ "DOMAIN", "", 0, 0, 0, 0, 0 },
 	{ "TLS_AUTO", NULL, 0, 0, 0, 0, 1 },
