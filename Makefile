@@ -321,7 +321,7 @@ soak: all
 
 # Only what is lost for good: OpenSSL and libcurl keep things to the end.
 check-valgrind: $(UNIT_BIN)
-	@CK_TIMEOUT_MULTIPLIER=10 UNIT_TIMEOUT=1200 UNIT_WRAPPER="valgrind -q --error-exitcode=99 \
+	@CK_TIMEOUT_MULTIPLIER=10 UNIT_TIMEOUT=3600 UNIT_WRAPPER="valgrind -q --error-exitcode=99 \
 	    --leak-check=full --show-leak-kinds=definite \
 	    --errors-for-leak-kinds=definite" \
 	    scripts/unit $(BUILD)/logs/valgrind $(UNIT_BIN)

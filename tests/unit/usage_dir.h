@@ -152,6 +152,14 @@ killed_at(int (*work)(void), int n)
 	return 1;
 }
 
+MAYBE_UNUSED static int
+under_valgrind(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	return preload != NULL && strstr(preload, "valgrind") != NULL;
+}
+
 /*
  * Valgrind's own calls are traced as well, a hundred for each of ours, and a
  * sanitizer's.
@@ -159,9 +167,7 @@ killed_at(int (*work)(void), int n)
 MAYBE_UNUSED static int
 stride(void)
 {
-	const char *preload = getenv("LD_PRELOAD");
-
-	if (preload != NULL && strstr(preload, "valgrind"))
+	if (under_valgrind())
 		return 500;
 	return SANITIZED ? 3 : 1;
 }
