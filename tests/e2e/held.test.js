@@ -19,6 +19,8 @@ const CLIENTS = 200;
 const MB = 1000 * 1000;
 const BODY = 30 * MB;
 const SHARE = 64 * MB;
+/* What two bodies leave no room for. */
+const REST = 5 * MB;
 const CHAT = '/v1/chat/completions';
 /* What each sends before it waits for an answer. */
 const EAGER = 4 * MB;
@@ -95,7 +97,7 @@ const CHUNKED = 'Transfer-Encoding: chunked';
  * A client that sends a head and then as much as it is let, and no end. It
  * resolves with its socket, and the answer if one came.
  */
-async function hostile(gate, key, how, eager = EAGER) {
+async function hostile(gate, key, how, eager = EAGER, target = CHAT) {
   const socket = await gate.socket();
   const chunked = how === CHUNKED;
   const state = { socket, text: '' };
@@ -104,7 +106,7 @@ async function hostile(gate, key, how, eager = EAGER) {
   socket.setMaxListeners(0);
   socket.setEncoding('latin1');
   socket.on('data', (text) => { state.text += text; });
-  socket.write(`POST ${CHAT} HTTP/1.1\r\nHost: a\r\n` +
+  socket.write(`POST ${target} HTTP/1.1\r\nHost: a\r\n` +
     (key ? `Authorization: Bearer ${key}\r\n` : '') + `${how}\r\n\r\n`);
   while (sent < eager && state.text === '' && !socket.destroyed) {
     const n = Math.min(piece.length, eager - sent);
@@ -199,8 +201,21 @@ describe('two hundred hostile clients', { skip: notOnCaddy('own') }, () => {
       leave();
       /* Once they are gone the key has its share again. */
       await eventually(async () => (await gate.request(CHAT,
-        { json: long(BODY - MB) })).status === 200, PATIENCE_MS);
+        { json: long(REST) })).status === 200, PATIENCE_MS);
       await eventually(() => upload(gate) === 0);
+    });
+
+  for (const target of ['/nothing', '/', '/admin/login', '/help', '/.error',
+    '/.well-known/acme-challenge/abc'])
+    test(`outside of the API nothing is held: ${target}`, async () => {
+      const seen = watch(gate);
+
+      for (const how of [LENGTH(BODY), CHUNKED]) {
+        const one = await hostile(gate, undefined, how, EAGER, target);
+        await eventually(() => /^HTTP\/1.1 4\d\d /.test(one.text), PATIENCE_MS);
+        one.socket.destroy();
+      }
+      assert.equal((await seen.end()).upload, 0);
     });
 
   test('small bodies that never end: no file, and little memory', async () => {
@@ -274,7 +289,7 @@ describe('over HTTP/2', { skip: notOnCaddy('own') }, () => {
       assert.ok(most.growth < GROWTH, `${most.growth} bytes more`);
       leave();
       await eventually(async () => (await gate.request(CHAT,
-        { http: 2, json: long(BODY - MB) })).status === 200, PATIENCE_MS);
+        { http: 2, json: long(REST) })).status === 200, PATIENCE_MS);
     });
 });
 
@@ -293,7 +308,9 @@ function mountSmall(bytes) {
 }
 
 describe('a RUN_DIR that is full', { skip: notOnCaddy('own') }, () => {
-  const folder = mountSmall(100 * MB);
+  const folder = mountSmall(50 * MB);
+  /* The limits take 34 MB; one of these fits, and no second. */
+  const LARGE = 8 * MB;
   const skip = !folder && 'no right to mount a tmpfs';
   const filler = folder && path.join(folder, 'filler');
   let gate;
@@ -302,7 +319,7 @@ describe('a RUN_DIR that is full', { skip: notOnCaddy('own') }, () => {
   before(async () => {
     if (!folder) return;
     gate = await startStack({ env: { RUN_DIR: folder, PROCESSES: '1',
-      MAX_BODY_BYTES: String(BODY) } });
+      MAX_BODY_BYTES: String(LARGE) } });
   });
   after(async () => {
     await gate?.stop();
@@ -313,45 +330,45 @@ describe('a RUN_DIR that is full', { skip: notOnCaddy('own') }, () => {
 
   test('two large bodies do not fit: the second comes back later', { skip },
     async () => {
-      const first = await hostile(gate, gate.apiKey, LENGTH(BODY), 10 * MB);
-      const second = await send(BODY - MB);
+      const first = await hostile(gate, gate.apiKey, LENGTH(LARGE), 2 * MB);
+      const second = await send(LARGE - MB);
 
       assert.equal(first.text, '');
       assertOpenaiError(second, 503, 'server_is_overloaded');
       assert.ok(Number(second.headers['retry-after']) >= 1);
       assert.equal((await send(100)).status, 200);
       first.socket.destroy();
-      await eventually(async () => (await send(BODY - MB)).status === 200,
+      await eventually(async () => (await send(LARGE - MB)).status === 200,
         PATIENCE_MS);
     });
 
   test('full to the brim: 503 before the body, small ones pass, and it ' +
     'recovers', { skip }, async () => {
-    fs.writeFileSync(filler, Buffer.alloc(60 * MB));
-    const answer = await send(8 * MB);
+    fs.writeFileSync(filler, Buffer.alloc(12 * MB));
+    const answer = await send(5 * MB);
     assertOpenaiError(answer, 503, 'server_is_overloaded');
     assert.equal((await send(100)).status, 200);
     fs.rmSync(filler);
-    assert.equal((await send(8 * MB)).status, 200);
+    assert.equal((await send(5 * MB)).status, 200);
   });
 
   test('full in the middle of a body: an error object, and it recovers',
     { skip }, async () => {
-      const first = await hostile(gate, gate.apiKey, LENGTH(BODY), MB);
+      const first = await hostile(gate, gate.apiKey, LENGTH(LARGE), MB);
 
       await eventually(() => upload(gate) > 0);
       try {
-        fs.writeFileSync(filler, Buffer.alloc(70 * MB));
+        fs.writeFileSync(filler, Buffer.alloc(20 * MB));
       } catch (error) {
         if (error.code !== 'ENOSPC') throw error;
       }
-      first.socket.write(Buffer.alloc(BODY - MB));
+      first.socket.write(Buffer.alloc(LARGE - MB));
       await eventually(() => first.text.includes('}}'), PATIENCE_MS);
       assertOpenaiError(parseAnswer(first.text), 500, null);
       first.socket.destroy();
       assert.equal((await send(100)).status, 200);
       fs.rmSync(filler);
-      await eventually(async () => (await send(8 * MB)).status === 200,
+      await eventually(async () => (await send(5 * MB)).status === 200,
         PATIENCE_MS);
     });
 });

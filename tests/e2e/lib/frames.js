@@ -83,5 +83,5 @@ function tell(socket, bytes, timeoutMs = 10000) {
   });
 }
 
-module.exports = { CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, RST,
-  fields, frame, request, tell };
+module.exports = { CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS,
+  PREFACE, RST, fields, frame, request, tell };
