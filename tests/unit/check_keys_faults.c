@@ -472,6 +472,19 @@ START_TEST(a_change_is_done_wholly_or_not_at_all)
 }
 END_TEST
 
+START_TEST(no_key_names_one_that_was_erased)
+{
+	struct key key;
+
+	ck_assert_str_ne(mine.successor, "");
+	ck_assert_int_eq(keys_erase(folder, mine.successor), KEYS_OK);
+	ck_assert_int_eq(keys_load(folder, mine.id, &key), KEYS_OK);
+	ck_assert_str_eq(key.successor, "");
+	ck_assert_str_eq(key.label, "mine");
+	ck_assert_int_eq(ask_each(), 2);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -481,5 +494,6 @@ main(void)
 	tcase_set_timeout(t, 300);
 	ADD_ROWS(t, an_error_is_no_answer, questions);
 	ADD_ROWS(t, a_change_is_done_wholly_or_not_at_all, changes);
+	tcase_add_test(t, no_key_names_one_that_was_erased);
 	return suite_run("keys_faults", t, NULL);
 }
