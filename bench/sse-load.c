@@ -64,7 +64,7 @@ static struct {
 	int64_t from_us; /* what counts begins, all answer; 0 before that */
 	int over; /* we hang up */
 	int64_t bunched; /* events read together with one before them */
-	int64_t failed, events, lost, merged;
+	int64_t failed, refused, events, lost, merged;
 	struct sse_tally first_byte, delay;
 } load = { .request = BUF(65536), .epoll = -1 };
 
@@ -203,6 +203,7 @@ stream_close(struct stream *s)
 		load.lost += load.options.events - in->next;
 	}
 	load.merged += in->merged;
+	load.refused += in->status != 0 && in->status != 200;
 	load.closed++;
 	if (s->fd != -1)
 		(void)close(s->fd);
@@ -352,11 +353,12 @@ report(int64_t took_us)
 {
 	(void)printf("{\"streams\":%lld,\"expected\":%lld,\"events\":%lld,"
 		     "\"lost\":%lld,\"merged\":%lld,\"bunched\":%lld,"
-		     "\"failed\":%lld,\"seconds\":%.3f,",
+		     "\"failed\":%lld,\"refused\":%lld,\"seconds\":%.3f,",
 	    (long long)load.options.streams, (long long)expected(),
 	    (long long)load.events, (long long)load.lost,
 	    (long long)load.merged, (long long)load.bunched,
-	    (long long)load.failed, (double)took_us / 1e6);
+	    (long long)load.failed, (long long)load.refused,
+	    (double)took_us / 1e6);
 	sse_tally_print(&load.first_byte, "first_byte_us", stdout);
 	(void)printf(",");
 	sse_tally_print(&load.delay, "delay_us", stdout);

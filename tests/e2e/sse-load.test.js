@@ -31,7 +31,8 @@ test('through the gate every event arrives, a while after its stamp',
       assert.equal(code, 0, stderr);
       assert.equal(result.expected, 400);
       assert.equal(result.events, 400);
-      assert.deepEqual([result.lost, result.merged, result.failed], [0, 0, 0]);
+      assert.deepEqual([result.lost, result.merged, result.failed,
+        result.refused], [0, 0, 0, 0]);
       assert.equal(result.first_byte_us.n, 20);
       assert.ok(result.first_byte_us.p50 > 0);
       if (result.delay_us) {
@@ -43,6 +44,7 @@ test('through the gate every event arrives, a while after its stamp',
         '2'], 'pm_nobody');
       assert.equal(refused.code, 1);
       assert.equal(refused.result.failed, 3);
+      assert.equal(refused.result.refused, 3);
       assert.equal(refused.result.lost, 6);
       assert.equal(refused.result.delay_us, null);
 
