@@ -9,6 +9,7 @@ const child_process = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { PATIENCE } = require('./lib/patience');
 const { ROOT, eventually, startStack } = require('./lib/stack');
 const { CHAT, endsWithDone, faulty } = require('./lib/calls');
 
@@ -26,7 +27,8 @@ function environment(more = {}) {
 
 function run(program, args, { env = {}, input = '' } = {}) {
   const done = child_process.spawnSync(program, args,
-    { env: environment(env), input, encoding: 'utf8', timeout: 60000 });
+    { env: environment(env), input, encoding: 'utf8',
+      timeout: 60000 * PATIENCE });
 
   if (done.error) throw done.error;
   return { status: done.status, out: done.stdout, err: done.stderr };
