@@ -235,6 +235,7 @@ static void __attribute__((__noreturn__)) count_in_threads(void)
 			_exit(1);
 	for (int k = 0; k < THREADS; k++)
 		(void)pthread_join(thread[k], NULL);
+	metrics_close(m);
 	_exit(0);
 }
 
@@ -248,8 +249,10 @@ START_TEST(many_at_once_lose_nothing)
 		pid_t pid = fork();
 
 		ck_assert_int_ne(pid, -1);
-		if (pid == 0)
+		if (pid == 0) {
+			metrics_close(m);
 			count_in_threads();
+		}
 	}
 	while (wait(&status) > 0)
 		ck_assert_int_eq(status, 0);
