@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "secret.h"
 #include "text.h"
 
 /* An hour's open file, closed when the last thread lets go of it. */
@@ -210,24 +211,43 @@ write_line(int fd, const char *line, size_t n)
 	return WRITTEN;
 }
 
+/*
+ * Not inlined: a responder clears the stack that it used, which a plain line is
+ * not to make deeper.
+ */
+static __attribute__((__noinline__)) enum outcome
+write_sealed(const struct hour_file *f, const unsigned char *nonce,
+    const char *plain, size_t n)
+{
+	char line[USAGE_SEALED_SIZE];
+
+	n = usage_line_seal(line, &f->sealing, nonce, plain, n);
+	return write_line(f->fd, line, n);
+}
+
 int
 usage_journal_append(
     struct usage_journal *j, const struct usage_record *r, int64_t now)
 {
-	char plain[USAGE_LINE_SIZE], line[USAGE_SEALED_SIZE];
-	size_t plain_n = usage_line_format(plain, r), n = 0;
+	char line[USAGE_LINE_SIZE];
+	size_t n = usage_line_format(line, r);
 	int64_t hour = usage_hour_of(now);
 	enum outcome outcome = TRY_AGAIN;
-	int error = 0;
+	unsigned char nonce[SEAL_NONCE_LEN];
+	int error = 0, nonces = 0;
 
 	for (int try = 0; try < 3 && outcome == TRY_AGAIN; try++) {
 		struct hour_file *f = file_acquire(j, hour, try > 0);
 
-		/* Once: in two places it must be the same line. */
-		if (f != NULL && n == 0)
-			n = usage_line_seal(
-			    line, &f->sealing, NULL, plain, plain_n);
-		outcome = f == NULL ? FAILED : write_line(f->fd, line, n);
+		/* One for all tries: it must be the same line in two places. */
+		if (f != NULL && f->sealing.n > 0 && nonces++ == 0)
+			secret_random(nonce, sizeof(nonce));
+		if (f == NULL)
+			outcome = FAILED;
+		else if (f->sealing.n > 0)
+			outcome = write_sealed(f, nonce, line, n);
+		else
+			outcome = write_line(f->fd, line, n);
 		error = errno;
 		file_release(j, f);
 	}

@@ -57,8 +57,12 @@ padded(size_t n)
 	    : TEXT_LEN + (n - TEXT_LEN + TEXT_STEP - 1) / TEXT_STEP * TEXT_STEP;
 }
 
-size_t
-usage_line_seal(char dst[USAGE_SEALED_SIZE], const struct usage_sealing *s,
+/*
+ * Not inlined, here and below: a responder clears the stack that it used, which
+ * a plain line is not to make deeper.
+ */
+static __attribute__((__noinline__)) size_t
+seal_line(char dst[USAGE_SEALED_SIZE], const struct usage_sealing *s,
     const unsigned char *nonce, const char *line, size_t n)
 {
 	char text[TEXT_MAX], id[2 * SEAL_ID_LEN + 1];
@@ -66,10 +70,6 @@ usage_line_seal(char dst[USAGE_SEALED_SIZE], const struct usage_sealing *s,
 	unsigned char bytes[BYTES_MAX];
 	size_t len = padded(n - 2);
 
-	if (s->n == 0) {
-		memcpy(dst, line, n);
-		return n;
-	}
 	memset(text, ' ', len);
 	memcpy(text, line + 1, n - 2); /* without its newlines */
 	seal_close(
@@ -79,6 +79,16 @@ usage_line_seal(char dst[USAGE_SEALED_SIZE], const struct usage_sealing *s,
 	    "\n" VERSION "\t%s\t%s" TAIL "\n",
 	    text_hex(id, s->of[0].id, SEAL_ID_LEN), base64);
 	secret_wipe(text, sizeof(text));
+	return n;
+}
+
+size_t
+usage_line_seal(char dst[USAGE_SEALED_SIZE], const struct usage_sealing *s,
+    const unsigned char *nonce, const char *line, size_t n)
+{
+	if (s->n > 0)
+		return seal_line(dst, s, nonce, line, n);
+	memmove(dst, line, n);
 	return n;
 }
 
@@ -142,27 +152,35 @@ open_sealed(const unsigned char *key, const unsigned char *bytes, size_t len,
 	return found;
 }
 
-void
-usage_line_open(const struct usage_sealing *s, const char *line, size_t n,
+/* 1 when it is a whole sealed line, and what became of it. */
+static __attribute__((__noinline__)) int
+try_sealed(const struct usage_sealing *s, const char *line, size_t n,
     struct usage_line *l)
 {
 	unsigned char bytes[BYTES_MAX];
 	const unsigned char *key;
-	size_t len = 0;
+	size_t len = take_apart(line, n, l->id, bytes);
 
+	if (len == 0)
+		return 0;
+	l->sealed = 1;
+	memcpy(l->nonce, bytes, SEAL_NONCE_LEN);
+	if ((key = key_of(s, l)) == NULL)
+		l->found = USAGE_FOUND_SEALED;
+	else
+		l->found = open_sealed(key, bytes, len, &l->record);
+	return 1;
+}
+
+void
+usage_line_open(const struct usage_sealing *s, const char *line, size_t n,
+    struct usage_line *l)
+{
 	/* No stray bytes behind names. */
 	*l = (struct usage_line){ .found = USAGE_FOUND_MALFORMED };
-	if (n > 0 && line[0] == VERSION[0])
-		len = take_apart(line, n, l->id, bytes);
-	if (len > 0) {
-		l->sealed = 1;
-		memcpy(l->nonce, bytes, SEAL_NONCE_LEN);
-		if ((key = key_of(s, l)) == NULL)
-			l->found = USAGE_FOUND_SEALED;
-		else
-			l->found = open_sealed(key, bytes, len, &l->record);
-	} else if (n < USAGE_LINE_SIZE &&
-	    usage_line_parse(line, n, &l->record) == 0)
+	if (n > 0 && line[0] == VERSION[0] && try_sealed(s, line, n, l))
+		return;
+	if (n < USAGE_LINE_SIZE && usage_line_parse(line, n, &l->record) == 0)
 		l->found = s->n == 0 ? USAGE_FOUND : USAGE_FOUND_PLAIN;
 }
 
