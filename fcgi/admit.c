@@ -96,7 +96,7 @@ admit_key(struct call *c)
 	switch (
 	    keys_verify(c->gate->keys, token, strlen(token), c->now, &c->key)) {
 	case KEYS_OK:
-		c->key_hash = key_who(&c->key, c->gate->secret);
+		c->key_hash = c->key.who;
 		return OPENAI_OK;
 	case KEYS_ERROR:
 		return OPENAI_STORE;

@@ -197,6 +197,7 @@ prepare(struct gate *g)
 		log_fatalx("the gate cannot start");
 	/* The first request shall not be the one that finds a full disk. */
 	atomic_store(&g->journal_failed, 1);
+	keys_count_by(g->keys, g->secret);
 	if (pthread_mutex_init(&g->counting, NULL) != 0)
 		log_fatalx("the gate cannot start");
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || FCGX_Init() != 0)

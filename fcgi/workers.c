@@ -22,9 +22,10 @@
 #define STACK_BYTES (256 * 1024)
 /*
  * So many threads may wait for a request at once, and when fewer do than the
- * least, the next is woken: a wake-up costs more than accept(2).
+ * least, the next is woken. A wake-up costs more than accept(2): the more may
+ * wait, the seldomer one is due; yet those take turns with their caches.
  */
-#define ACCEPT_MOST 4
+#define ACCEPT_MOST 16
 #define ACCEPT_LEAST 1
 /* After SIGTERM, for requests under way ... */
 #define DRAIN_SECONDS 10

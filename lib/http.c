@@ -21,6 +21,7 @@
 #include "log.h"
 
 #define HEAD_MAX 16384
+#define HEAD_USUAL 1024
 
 void
 http_from_fcgx(struct http *h, struct FCGX_Request *fcgx)
@@ -116,6 +117,9 @@ int
 http_status(struct http *h, int code)
 {
 	assert(!h->head_sent && h->head.len == 0);
+	/* Room for most heads at once, instead of growing to it in steps. */
+	if (buf_room(&h->head, HEAD_USUAL) == NULL)
+		return -1;
 	return buf_printf(&h->head, "Status: %d\r\n", code);
 }
 
@@ -145,7 +149,10 @@ http_head(struct http *h, const char *name, const char *fmt, ...)
 		    name);
 		return -1;
 	}
-	return buf_printf(&h->head, "%s: %s\r\n", name, value);
+	(void)buf_puts(&h->head, name);
+	(void)buf_add(&h->head, ": ", 2);
+	(void)buf_add(&h->head, value, (size_t)n);
+	return buf_add(&h->head, "\r\n", 2); /* tells of all before */
 }
 
 int

@@ -108,20 +108,34 @@ http_field(const struct http *h, enum http_field field)
 	return variable(h, cgi_name[field]);
 }
 
+/* The first letter behind "HTTP_": most fields differ in it. */
+static char
+letter(const char *name)
+{
+	return strncmp(name, "HTTP_", 5) == 0 ? name[5] : name[0];
+}
+
 int
 http_is_ambiguous(const struct http *h)
 {
 	const char *const *v = variables(h);
+	char letters[HTTP_FIELD__MAX];
 	unsigned seen = 0;
 
-	for (; *v != NULL; v++)
+	for (unsigned i = 0; i < HTTP_FIELD__MAX; i++)
+		letters[i] = letter(cgi_name[i]);
+	for (; *v != NULL; v++) {
+		char first = letter(*v);
+
 		for (unsigned i = 0; i < HTTP_FIELD__MAX; i++) {
-			if (value_of(*v, cgi_name[i]) == NULL)
+			if (letters[i] != first ||
+			    value_of(*v, cgi_name[i]) == NULL)
 				continue;
 			if ((seen & 1u << i) != 0)
 				return 1;
 			seen |= 1u << i;
 		}
+	}
 	return 0;
 }
 

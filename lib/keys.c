@@ -23,6 +23,7 @@ struct env_key {
 struct keys {
 	struct env_key *env;
 	size_t n_env;
+	const unsigned char *secret; /* of keys_count_by; NULL: not told */
 
 	pthread_mutex_t lock; /* of all below */
 	struct db_watch store;
@@ -282,6 +283,21 @@ log_bad_record(struct keys *k, const char *id)
 		    "the record of '%s' in '%s' is damaged", id, k->store.path);
 }
 
+static void
+count(const struct keys *k, struct key *key)
+{
+	if (k->secret != NULL)
+		key->who = key_who(key, k->secret);
+}
+
+void
+keys_count_by(struct keys *k, const unsigned char secret[SECRET_DIGEST_LEN])
+{
+	k->secret = secret;
+	for (size_t i = 0; i < k->n_env; i++)
+		count(k, &k->env[i].key);
+}
+
 static enum keys_result
 judge(const struct key *key, int64_t now)
 {
@@ -323,8 +339,10 @@ verify_stored(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
 			result = KEYS_DISABLED;
 	}
 	key->snapshot = f.snapshot;
-	if (result == KEYS_OK)
+	if (result == KEYS_OK) {
+		count(k, key);
 		remember(k, hash, key);
+	}
 	secret_wipe(name, sizeof(name));
 	secret_wipe(&record, sizeof(record));
 	buf_free(&f.id);

@@ -37,8 +37,9 @@ struct key {
 	/* In a calendar month (UTC); 0: no budget. */
 	int64_t budget_eur; /* nano-EUR */
 	int64_t budget_tokens;
-	/* Set by keys_verify, for keys_has_still; of no meaning elsewhere. */
-	uint64_t snapshot;
+	/* Set by keys_verify; of no meaning elsewhere. */
+	uint64_t snapshot; /* for keys_has_still */
+	uint64_t who; /* key_who, after keys_count_by */
 };
 
 enum keys_result {
@@ -61,6 +62,13 @@ struct keys;
  */
 struct keys *keys_open(const char *state_dir, const char *env_keys);
 void keys_close(struct keys *);
+
+/*
+ * keys_verify is to say who a key counts as, too, with this secret, which is
+ * borrowed. It is told once, before other threads use the keys: what was found
+ * out is kept as long as the key stays the same.
+ */
+void keys_count_by(struct keys *, const unsigned char secret[32]);
 
 /*
  * Whose key is it, and is it valid now? Thread-safe. Whatever is refused takes

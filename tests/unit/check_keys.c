@@ -923,6 +923,31 @@ family_of(struct keys *k, const struct key *key)
 	return text;
 }
 
+/* Found out or remembered, of the store or of the environment. */
+START_TEST(who_a_key_counts_as_comes_with_it)
+{
+	char secret[KEYS_SECRET_SIZE];
+	struct key made = make("one", NOW, secret), found;
+	struct keys *k = open_keys("environment");
+	const char *tokens[] = { secret, secret, "environment" };
+
+	ck_assert_int_eq(
+	    keys_verify(k, secret, strlen(secret), NOW, &found), KEYS_OK);
+	ck_assert_uint_eq(found.who, 0); /* nobody said how to count */
+	keys_close(k);
+	k = open_keys("environment");
+	keys_count_by(k, hash_key);
+	for (size_t i = 0; i < ELEMENTS(tokens); i++) {
+		ck_assert_int_eq(
+		    keys_verify(k, tokens[i], strlen(tokens[i]), NOW, &found),
+		    KEYS_OK);
+		ck_assert_uint_eq(found.who, key_who(&found, hash_key));
+		ck_assert_int_eq(found.who == key_who(&made, hash_key), i < 2);
+	}
+	keys_close(k);
+}
+END_TEST
+
 START_TEST(a_rotated_key_and_its_successors_count_as_one)
 {
 	char secret[KEYS_SECRET_SIZE], text[4 * KEYS_ID_SIZE + 8];
@@ -1302,6 +1327,7 @@ cases(void)
 	tcase_add_test(t, what_is_out_of_bounds_is_not_stored);
 	tcase_add_test(t, rotation_makes_a_successor_and_a_grace);
 	tcase_add_test(t, rotation_and_expiry);
+	tcase_add_test(t, who_a_key_counts_as_comes_with_it);
 	tcase_add_test(t, a_rotated_key_and_its_successors_count_as_one);
 	tcase_add_test(t, a_family_keeps_the_deleted_and_forgets_the_erased);
 	tcase_add_test(t, a_family_that_is_full_forgets_its_oldest);
