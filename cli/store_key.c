@@ -17,7 +17,7 @@
 /* As much as is ever read. */
 #define FILE_MAX 8192
 /*
- * Responders notice another file within five seconds and end what they have
+ * Responders notice another file one after another, and end what they have
  * within thirteen; before that an old key may still be written with.
  */
 #define SETTLED 30

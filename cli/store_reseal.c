@@ -18,8 +18,11 @@
 #include "lib/seal.h"
 #include "lib/usage.h"
 
-/* Within which responders have read another file of keys; see fcgi/main.c. */
-#define NOTICED 10
+/*
+ * Seconds within which a responder notices another file of keys, one after
+ * another, and another one has read it; see fcgi/main.c.
+ */
+#define NOTICED 6
 /* Lines may be written under the old key while journals are gone through. */
 #define ROUNDS 5
 
@@ -97,15 +100,18 @@ reseal_journals(struct resealing *r)
 
 /* A responder that met the first key too early would refuse its requests. */
 static void
-wait_for_responders(const char *path, int64_t now)
+wait_for_responders(const struct config *config, int64_t now)
 {
+	const char *path = config_text(config, CONFIG_STORE_KEY_FILE);
+	int64_t noticed =
+	    NOTICED * (config_number(config, CONFIG_PROCESSES) + 1);
 	struct timespec pause = { 0, 0 };
 	struct stat st;
 
 	if (stat(path, &st) == -1 || st.st_mtime > now ||
-	    now - st.st_mtime >= NOTICED)
+	    now - st.st_mtime >= noticed)
 		return;
-	pause.tv_sec = NOTICED - (now - st.st_mtime);
+	pause.tv_sec = noticed - (now - st.st_mtime);
 	log_info("waiting %d seconds, until responders know the new key",
 	    (int)pause.tv_sec);
 	while (nanosleep(&pause, &pause) == -1 && errno == EINTR)
@@ -144,7 +150,7 @@ store_key_reseal(const struct config *config, enum db_reseal how,
 	if (keys <= 0)
 		return COMMAND_FAILED;
 	if (how == DB_RESEAL_KEYS && keys > 1)
-		wait_for_responders(seal_path(), now);
+		wait_for_responders(config, now);
 	if (reseal_all(&r) == -1)
 		return COMMAND_FAILED;
 	printf("Written anew: %d stores, %" PRId64 " hours of use.\n", r.stores,
