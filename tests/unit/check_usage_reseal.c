@@ -5,9 +5,12 @@
 #include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -366,63 +369,79 @@ START_TEST(a_first_seal_may_be_killed_anywhere)
 END_TEST
 
 #define WRITERS 3
-#define LINES 3000
+/* Each writes so many while a round lasts at most, so that rounds end. */
+#define LINES 1000
+#define ROUNDS 4
+
+/* Shared with the writers. */
+struct progress {
+	atomic_int round; /* that they may write in; ROUNDS: no more */
+	atomic_int lines[WRITERS]; /* taken in all */
+};
 
 /* Appends as a responder does; 0 when each line was taken. */
 static int
-write_on(void)
+write_on(struct progress *p, int writer)
 {
 	struct usage_journal *j = usage_journal_open(dir);
 	struct usage_record r = { .key_id = "key_a",
 		.model = "m",
 		.endpoint = "chat.completions",
 		.status_class = 2 };
-	int bad = j == NULL;
+	int bad = j == NULL, n = 0;
 
-	for (int i = 0; i < LINES && !bad; i++)
-		bad = usage_journal_append(j, &r, HOUR_18 + i) == -1;
+	while (!bad && atomic_load(&p->round) < ROUNDS) {
+		if (n >= LINES * (1 + atomic_load(&p->round))) {
+			(void)sched_yield();
+			continue;
+		}
+		bad = usage_journal_append(j, &r, HOUR_18 + n) == -1;
+		atomic_store(&p->lines[writer], ++n);
+	}
+	usage_journal_close(j);
 	return bad;
 }
 
 static int
-still_running(const pid_t *pid)
+lines_written(struct progress *p)
 {
-	siginfo_t info;
+	int n = 0;
 
-	for (int i = 0; i < WRITERS; i++) {
-		info.si_pid = 0;
-		ck_assert_int_eq(waitid(P_PID, (id_t)pid[i], &info,
-				     WEXITED | WNOHANG | WNOWAIT),
-		    0);
-		if (info.si_pid == 0)
-			return 1;
-	}
-	return 0;
+	for (int i = 0; i < WRITERS; i++)
+		n += atomic_load(&p->lines[i]);
+	return n;
 }
 
 /* Each that was taken counts, and counts once. */
 START_TEST(writers_lose_nothing)
 {
+	struct progress *p = mmap(NULL, sizeof(*p), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid[WRITERS];
-	int rounds = 0, status;
+	int status;
 
+	ck_assert_ptr_ne(p, MAP_FAILED);
 	use_keys(KEY_A KEY_B);
 	put_lines(HOUR_18, 1);
 	for (int i = 0; i < WRITERS; i++)
 		if ((pid[i] = fork()) == 0) {
 			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-			_exit(write_on());
+			_exit(write_on(p, i));
 		}
-	do {
-		use_keys(rounds++ % 2 ? KEY_A KEY_B : KEY_B KEY_A);
+	for (int round = 0, before = 0; round < ROUNDS; round++) {
+		while (lines_written(p) == before)
+			(void)sched_yield();
+		use_keys(round % 2 == 0 ? KEY_B KEY_A : KEY_A KEY_B);
 		ck_assert_int_ne(usage_reseal(dir, DB_RESEAL_KEYS), -1);
-	} while (still_running(pid));
+		before = lines_written(p);
+		atomic_store(&p->round, round + 1);
+	}
 	for (int i = 0; i < WRITERS; i++) {
 		ck_assert_int_eq(waitpid(pid[i], &status, 0), pid[i]);
 		ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	}
-	ck_assert_int_eq(requests(), WRITERS * LINES + 1);
-	ck_assert_int_ge(rounds, 2);
+	ck_assert_int_eq(requests(), lines_written(p) + 1);
+	ck_assert_int_eq(munmap(p, sizeof(*p)), 0);
 	expect_no_leftovers();
 }
 END_TEST
