@@ -14,6 +14,7 @@ const NOT_CADDY = {
   underscore: 'Caddy takes headers with underscores away, so none is refused',
   lineEnds: 'Caddy takes escaped line ends in a query; the pages refuse them',
   pool: 'lighttpd starts these responders; Caddy\'s are started by others',
+  staple: 'Caddy asks the responder that a certificate names; it takes no file',
   proxyProtocol: 'Caddy 2.6 does not speak the PROXY protocol; 2.7 does',
 };
 
