@@ -44,6 +44,7 @@ LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SANLINK) -pthread $(LDFLAGS)
 # Each program links what it needs and nothing else.
 LIBS_BASE := -lgdbm -ljson-c -lcrypto
 LIBS_FCGI := -lfcgi -lcurl -lseccomp $(LIBS_BASE)
+LIBS_BENCH := $(LIBS_BASE)
 LIBS_ADMIN := -Wl,--as-needed -lfcgi $(LIBS_BASE)
 LIBS_TEST := -lfcgi -lcurl -lseccomp $(shell pkg-config --libs check 2>/dev/null) \
 	$(LIBS_BASE)
@@ -185,7 +186,12 @@ $(BUILD)/tests/standin: $(STANDIN_OBJ) $(LIB)
 
 $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_OBJ) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $< $(BENCH_OBJ) $(LIB) $(LIBS_BASE)
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(BENCH_OBJ) $(LIB) $(LIBS_BENCH)
+
+# The threads of a responder around something else.
+$(BUILD)/bench/floor: $(BUILD)/obj/fcgi/workers.o
+$(BUILD)/bench/floor: BENCH_OBJ := $(BUILD)/obj/fcgi/workers.o
+$(BUILD)/bench/floor: LIBS_BENCH := $(LIBS_FCGI)
 
 $(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_OBJ) $(LIB)
 	@mkdir -p $(@D)

@@ -8,6 +8,9 @@
  *   pmproxy    lighttpd, keys, limits and journal
  *   caddy      the same responders behind Caddy
  *
+ * and, where they are asked for, behind the gate's own lighttpd the least that
+ * a responder can be (bench/floor.c): "floor: answer" and so on.
+ *
  * Each: { name, url, key, groups(), uploads (a folder), standinPid }.
  */
 const child_process = require('node:child_process');
@@ -19,6 +22,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { eventually, startStack } = require('../../tests/e2e/lib/stack.js');
 const { children, groupsOf, nameOf, parentOf } = require('./processes.js');
+const { BUILD } = require('./run.js');
 
 const MANY = '1000000000';
 const PATIENCE_MS = 60000;
@@ -199,11 +203,26 @@ async function startGate({ name, keys = 10000, env = {}, server, upstream }) {
   }
 }
 
+/* lighttpd as the gate has it, with bench/floor.c for its responders. */
+async function startFloor(what, upstream, standinPid) {
+  const programs = ownFolder('floor');
+
+  fs.mkdirSync(path.join(programs, 'fcgi'));
+  fs.symlinkSync(path.join(BUILD, 'bin'), path.join(programs, 'bin'));
+  fs.symlinkSync(path.join(BUILD, 'bench/floor'),
+    path.join(programs, 'fcgi/v1.fcgi'));
+  const stack = await startStack({ upstream,
+    env: { PMPROXY_BIN: programs, FLOOR: what } });
+
+  return { name: `floor: ${what}`, url: stack.baseUrl, key: 'none', standinPid,
+    groups: () => groupsOf([stack.serverPid]), stop: () => stack.stop() };
+}
+
 /*
- * Runs 'something' with all five, those that 'names' lists or all; 'env' is
- * for the two gates, 'caddyEnv' for one more.
+ * Runs 'something' with those that 'names' lists or the five; 'env' is for the
+ * two gates, 'caddyEnv' for one more, 'floors' lists what bench/floor does.
  */
-async function withAll({ env = {}, caddyEnv = {}, names }, something) {
+async function withAll({ env = {}, caddyEnv = {}, names, floors = [] }, something) {
   const wants = (name) => !names || names.includes(name);
   const pmproxy = await startGate({ name: 'pmproxy', env });
   const up = pmproxy.stack.upstreamUrl;
@@ -218,7 +237,10 @@ async function withAll({ env = {}, caddyEnv = {}, names }, something) {
     if (wants('caddy'))
       gates.push({ ...await startGate({ name: 'caddy', upstream: up,
         server: 'caddy', env: { ...env, ...caddyEnv } }), standinPid });
-    return await something(gates.filter(({ name }) => wants(name)));
+    for (const what of floors)
+      gates.push(await startFloor(what, up, standinPid));
+    return await something(gates.filter(({ name }) =>
+      wants(name) || name.startsWith('floor')));
   } finally {
     for (const gate of gates.reverse())
       if (gate !== pmproxy) await gate.stop();
@@ -226,5 +248,5 @@ async function withAll({ env = {}, caddyEnv = {}, names }, something) {
   }
 }
 
-module.exports = { answers, freePort, ownFolder, spawnOwn, startGate, withAll,
+module.exports = { answers, freePort, ownFolder, spawnOwn, startFloor, startGate, withAll,
   PROXIES };

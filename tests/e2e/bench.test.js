@@ -10,6 +10,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { test } = require('node:test');
 const { ROOT } = require('./lib/stack.js');
+const { answers, startFloor } = require('../../bench/lib/gates.js');
 const numbers = require('../../bench/lib/numbers.js');
 const processes = require('../../bench/lib/processes.js');
 
@@ -72,6 +73,20 @@ test('addresses are seen by the limiter', () => {
     assert.equal(run('many').status, 2);
   } finally {
     fs.rmSync(folder, { recursive: true });
+  }
+});
+
+test('the least of responders answer a chat', async () => {
+  const kinds = ['answer', 'bare', 'exchange'];
+  const gates = await Promise.all(kinds.map((kind) => startFloor(kind)));
+
+  try {
+    for (const gate of gates) {
+      assert.ok(await answers(gate.url, gate.key), gate.name);
+      assert.equal(gate.groups().responders.length, 2);
+    }
+  } finally {
+    await Promise.all(gates.map((gate) => gate.stop()));
   }
 });
 

@@ -1,0 +1,192 @@
+/*
+ * floor - the least that a FastCGI responder can be: libfcgi and the threads
+ * of v1.fcgi, in whose place lighttpd starts it, and nothing of what the gate
+ * is for. What it cannot reach the gate cannot reach either.
+ *
+ * FLOOR=answer    (in the environment) a constant answer of 500 bytes
+ * FLOOR=exchange  the upstream's, over one kept handle of libcurl a thread
+ * FLOOR=bare      the same bytes over a bare kept socket, one send(2), poll(2)
+ *                 and recv(2), nothing of them read: what the kernel takes
+ */
+#include <curl/curl.h>
+#include <fcgiapp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fcgi/gate.h"
+#include "fcgi/workers.h"
+#include "lib/log.h"
+
+#define ANSWER_BYTES 500
+#define BODY_MAX 4096
+
+struct exchange {
+	CURL *easy;
+	curl_socket_t socket; /* bare */
+	char asked[BODY_MAX], answered[BODY_MAX];
+	size_t n_answered;
+};
+
+static char answer[ANSWER_BYTES + 1];
+static char url[512]; /* empty: no exchange */
+static int bare;
+
+static size_t
+take(char *p, size_t size, size_t n, void *arg)
+{
+	struct exchange *x = arg;
+
+	if (size * n > sizeof(x->answered) - x->n_answered)
+		return 0;
+	memcpy(x->answered + x->n_answered, p, size * n);
+	x->n_answered += size * n;
+	return size * n;
+}
+
+static int
+connect_only(struct exchange *x)
+{
+	return curl_easy_setopt(x->easy, CURLOPT_CONNECT_ONLY, 1L) ||
+		curl_easy_perform(x->easy) ||
+		curl_easy_getinfo(x->easy, CURLINFO_ACTIVESOCKET, &x->socket)
+	    ? -1
+	    : 0;
+}
+
+/* A thread's own, for good. */
+static struct exchange *
+kept(void)
+{
+	static _Thread_local struct exchange *x;
+	struct curl_slist *fields;
+
+	if (x != NULL)
+		return x;
+	fields = curl_slist_append(NULL, "Content-Type: application/json");
+	if (fields == NULL || (x = calloc(1, sizeof(*x))) == NULL ||
+	    (x->easy = curl_easy_init()) == NULL ||
+	    curl_easy_setopt(x->easy, CURLOPT_URL, url) ||
+	    curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L) ||
+	    curl_easy_setopt(x->easy, CURLOPT_PROXY, "") ||
+	    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, fields) ||
+	    curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->asked) ||
+	    curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, take) ||
+	    curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x) ||
+	    (bare && connect_only(x) == -1))
+		log_fatalx("libcurl cannot begin");
+	return x;
+}
+
+static void
+put(FCGX_Stream *out, int status, const char *body, size_t n)
+{
+	char head[128];
+	int len = snprintf(head, sizeof(head),
+	    "Status: %d\r\nContent-Type: application/json\r\n"
+	    "Content-Length: %zu\r\n\r\n",
+	    status, n);
+
+	/* Who left is nobody to tell. */
+	(void)FCGX_PutStr(head, len, out);
+	(void)FCGX_PutStr(body, (int)n, out);
+}
+
+/* The stand-in answers with one write, so it comes whole. */
+static void
+pass_on_bare(FCGX_Stream *out, struct exchange *x, size_t n)
+{
+	struct pollfd p = { .fd = x->socket, .events = POLLIN };
+	char sent[BODY_MAX + 256];
+	int head = snprintf(sent, sizeof(sent),
+	    "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"
+	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+	    n);
+	const char *end = NULL;
+	ssize_t got = -1;
+
+	memcpy(sent + head, x->asked, n);
+	if (send(p.fd, sent, (size_t)head + n, MSG_NOSIGNAL) != -1 &&
+	    poll(&p, 1, -1) == 1)
+		got = recv(p.fd, x->answered, sizeof(x->answered), 0);
+	if (got > 0)
+		end = memmem(x->answered, (size_t)got, "\r\n\r\n", 4);
+	if (end == NULL)
+		log_fatalx("no exchange");
+	end += 4;
+	put(out, 200, end, (size_t)(x->answered + got - end));
+}
+
+static void
+pass_on(FCGX_Stream *out, struct exchange *x, long n)
+{
+	long status = 502;
+
+	x->n_answered = 0;
+	if (curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE, n) != CURLE_OK ||
+	    curl_easy_perform(x->easy) != CURLE_OK ||
+	    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status) !=
+		CURLE_OK)
+		log_warnx("no exchange");
+	put(out, (int)status, x->answered, x->n_answered);
+}
+
+/* In place of the gate's (fcgi/gate.h); this gate is no more than a name. */
+void
+serve(struct gate *g, struct http *http)
+{
+	struct exchange *x = *url != '\0' ? kept() : NULL;
+	FCGX_Stream *in = http->fcgx->in, *out = http->fcgx->out;
+	char body[BODY_MAX];
+	int n, all = 0;
+
+	(void)g;
+	/* lighttpd loses an answer when its request is not read. */
+	while ((n = FCGX_GetStr(body, sizeof(body), in)) > 0) {
+		if (x != NULL && n + all <= BODY_MAX)
+			memcpy(x->asked + all, body, (size_t)n);
+		all = all + n <= BODY_MAX ? all + n : BODY_MAX;
+	}
+	if (x != NULL && all > 0 && bare)
+		pass_on_bare(out, x, (size_t)all);
+	else if (x != NULL && all > 0)
+		pass_on(out, x, all);
+	else
+		put(out, 200, answer, ANSWER_BYTES);
+	http->body_read = http->head_sent = 1;
+}
+
+void
+wipe_stack(void)
+{
+}
+
+int
+main(void)
+{
+	struct config *config;
+	const char *what = getenv("FLOOR");
+	uint32_t threads;
+
+	log_init("floor");
+	if (what == NULL || (config = config_load()) == NULL)
+		log_fatalx("FLOOR and the settings of a gate are needed");
+	threads = (uint32_t)(config_number(config, CONFIG_MAX_IN_FLIGHT) /
+		      config_number(config, CONFIG_PROCESSES)) +
+	    16;
+	memset(answer, ' ', ANSWER_BYTES);
+	memcpy(answer, "{}", 2);
+	bare = strcmp(what, "bare") == 0;
+	if (bare || strcmp(what, "exchange") == 0)
+		(void)snprintf(url, sizeof(url), "%s/v1/chat/completions",
+		    config_text(config, CONFIG_UPSTREAM_URL));
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || FCGX_Init() != 0)
+		log_fatalx("libcurl or libfcgi cannot start");
+	workers_start(NULL, threads, 0);
+	for (;;)
+		(void)pause(); /* until a signal ends it */
+}
