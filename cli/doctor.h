@@ -220,7 +220,8 @@ DOCTOR_LOOK(doctor_run_dir);
 DOCTOR_LOOK(doctor_upload_dir);
 DOCTOR_LOOK(doctor_state_room);
 DOCTOR_LOOK(doctor_run_room);
-/* doctor_seal.c */
+/* doctor_stores.c */
+DOCTOR_LOOK(doctor_stores);
 DOCTOR_LOOK(doctor_seal);
 /* doctor_tls.c */
 DOCTOR_LOOK(doctor_tls);
@@ -241,7 +242,6 @@ DOCTOR_LOOK(doctor_gate_processes);
 DOCTOR_LOOK(doctor_file_limits);
 DOCTOR_LOOK(doctor_gate_health);
 DOCTOR_LOOK(doctor_gate_ready);
-DOCTOR_LOOK(doctor_stores);
 DOCTOR_LOOK(doctor_journal);
 /* doctor_settings.c */
 DOCTOR_LOOK(doctor_configuration);

@@ -9,10 +9,6 @@
 #include <json-c/json.h>
 
 #include "cli/doctor.h"
-#include "lib/db.h"
-#include "lib/keys.h"
-#include "lib/prices.h"
-#include "lib/settings.h"
 #include "lib/text.h"
 #include "lib/usage.h"
 
@@ -165,66 +161,6 @@ doctor_gate_ready(const struct doctor *d, struct doctor_finding *f)
 	if (f->state == DOCTOR_FAULT)
 		doctor_mend(f, "see the gate's log, and the upstream's");
 	doctor_answer_free(&answer);
-}
-
-static int
-count_key(const struct key *key, const unsigned char hash[32], void *n)
-{
-	(void)key;
-	(void)hash;
-	++*(int *)n;
-	return 0;
-}
-
-/* 1 when what is in it means something, 0 not. The log has said why. */
-static int
-reads_well(const struct doctor *d, const char *store)
-{
-	const char *state_dir = config_text(d->config, CONFIG_STATE_DIR);
-	struct settings_values values;
-	struct settings *settings;
-	struct prices *prices;
-	int good = 1, n = 0;
-
-	if (strcmp(store, "keys.gdbm") == 0)
-		return keys_each(state_dir, count_key, &n) == 0;
-	if (strcmp(store, "settings.gdbm") != 0)
-		return 1;
-	settings = settings_open(state_dir, d->config);
-	good = settings != NULL && settings_read(settings, &values) == 0;
-	settings_close(settings);
-	prices = prices_open(state_dir);
-	good = prices != NULL && prices_refresh(prices) == 0 && good;
-	prices_close(prices);
-	return good;
-}
-
-void
-doctor_stores(const struct doctor *d, struct doctor_finding *f)
-{
-	static const char *const names[] = { "keys.gdbm", "settings.gdbm",
-		"usage.gdbm", "admin.gdbm" };
-	char path[DOCTOR_PATH_SIZE];
-	struct db *db;
-
-	doctor_say(f, DOCTOR_OK, "each can be read, and is whole");
-	for (size_t i = 0; i < 4; i++) {
-		(void)snprintf(path, sizeof(path), "%.900s/%s",
-		    config_text(d->config, CONFIG_STATE_DIR), names[i]);
-		if (access(path, R_OK) == -1) {
-			if (errno != ENOENT)
-				(void)doctor_worse(f, DOCTOR_UNKNOWN,
-				    "'%s': %s", path, doctor_errno());
-			continue;
-		}
-		db = db_open(path);
-		if ((db == NULL || !reads_well(d, names[i])) &&
-		    doctor_worse(f, DOCTOR_FAULT, "'%s' is damaged", path))
-			doctor_mend(f,
-			    "the message on standard error says how;"
-			    " bring it back from a backup");
-		db_close(db);
-	}
 }
 
 void

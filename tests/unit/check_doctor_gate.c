@@ -287,57 +287,6 @@ START_TEST(limits_that_are_not_seen_are_unknown)
 }
 END_TEST
 
-static int
-one_record(const char *store)
-{
-	char path[128];
-	struct db *db;
-
-	snprintf(path, sizeof(path), "%s/%s", state_dir, store);
-	db = db_edit(path);
-	ck_assert_ptr_nonnull(db);
-	ck_assert_int_eq(db_put(db, "x", "y", 1), 0);
-	return db_commit(db);
-}
-
-START_TEST(stores_can_be_read)
-{
-	static const char *const names[] = { "keys.gdbm", "settings.gdbm",
-		"usage.gdbm", "admin.gdbm" };
-	char path[128];
-
-	hush();
-	FINDS("stores", DOCTOR_OK, "whole");
-	for (int i = 0; i < 4; i++)
-		ck_assert_int_eq(one_record(names[i]), 0);
-	FINDS("stores", DOCTOR_OK, "whole");
-	for (int i = 0; i < 4; i++) {
-		snprintf(path, sizeof(path), "%s/%s", state_dir, names[i]);
-		ck_assert_int_eq(truncate(path, 100), 0);
-		FINDS("stores", DOCTOR_FAULT, names[i]);
-		ck_assert_int_eq(unlink(path), 0);
-	}
-	FINDS("stores", DOCTOR_OK, "whole");
-	ck_assert_int_eq(symlink(path, path), 0);
-	FINDS("stores", DOCTOR_UNKNOWN, "admin.gdbm': it cannot be read");
-}
-END_TEST
-
-START_TEST(settings_out_of_bounds_are_damage)
-{
-	char path[128];
-	struct db *db;
-
-	hush();
-	snprintf(path, sizeof(path), "%s/settings.gdbm", state_dir);
-	db = db_edit(path);
-	ck_assert_ptr_nonnull(db);
-	ck_assert_int_eq(db_put(db, "s:RATE_LIMIT_WINDOW", "nonsense", 8), 0);
-	ck_assert_int_eq(db_commit(db), 0);
-	FINDS("stores", DOCTOR_FAULT, "settings.gdbm' is damaged");
-}
-END_TEST
-
 /* HOST_NOW is 2026-09-21T14:13:20Z. */
 static const struct {
 	const char *hour;
@@ -563,8 +512,6 @@ main(void)
 	tcase_add_test(t, the_gate_is_not_root);
 	ADD_ROWS(t, the_gate_may_open_enough_files, file_rows);
 	tcase_add_test(t, limits_that_are_not_seen_are_unknown);
-	tcase_add_test(t, stores_can_be_read);
-	tcase_add_test(t, settings_out_of_bounds_are_damage);
 	ADD_ROWS(t, use_is_rolled_up, journal_rows);
 	tcase_add_test(t, the_oldest_hour_counts);
 	tcase_add_test(t, a_journal_that_is_not_seen_is_unknown);

@@ -1,5 +1,6 @@
-/* What STATE_DIR is sealed under. */
+/* The stores of STATE_DIR: whether they can be read, and what seals them. */
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,8 +8,107 @@
 
 #include "cli/doctor.h"
 #include "lib/db.h"
+#include "lib/keys.h"
+#include "lib/prices.h"
 #include "lib/seal.h"
+#include "lib/settings.h"
 #include "lib/text.h"
+
+static int
+count_key(const struct key *key, const unsigned char hash[32], void *n)
+{
+	(void)key;
+	(void)hash;
+	++*(int *)n;
+	return 0;
+}
+
+/* 1 when what is in it means something, 0 not. The log has said why. */
+static int
+reads_well(const struct doctor *d, const char *store)
+{
+	const char *state_dir = config_text(d->config, CONFIG_STATE_DIR);
+	struct settings_values values;
+	struct settings *settings;
+	struct prices *prices;
+	int good = 1, n = 0;
+
+	if (strcmp(store, "keys.gdbm") == 0)
+		return keys_each(state_dir, count_key, &n) == 0;
+	if (strcmp(store, "settings.gdbm") != 0)
+		return 1;
+	settings = settings_open(state_dir, d->config);
+	good = settings != NULL && settings_read(settings, &values) == 0;
+	settings_close(settings);
+	prices = prices_open(state_dir);
+	good = prices != NULL && prices_refresh(prices) == 0 && good;
+	prices_close(prices);
+	return good;
+}
+
+/* 1 when the file of store keys has the one with this id. */
+static int
+has_key(const char *id)
+{
+	unsigned char raw[SEAL_ID_LEN];
+
+	return seal_ready() > 0 && text_unhex(raw, sizeof(raw), id) == 0 &&
+	    seal_find(raw) != -1;
+}
+
+/* 1 when a store is whole, for all we know, but not for us to read. */
+static int
+is_locked(const char *path, struct doctor_finding *f)
+{
+	char id[DB_KEY_ID_SIZE];
+	int sealed = db_is_sealed(path, id);
+
+	if (sealed == 1 && !has_key(id)) {
+		if (doctor_worse(f, DOCTOR_FAULT,
+			"'%s' is sealed under key %s, which is not here", path,
+			id))
+			doctor_mend(f,
+			    "bring that key back: docs/sealed-stores.md");
+		return 1;
+	}
+	if (sealed == 0 && seal_ready() > 0) {
+		if (doctor_worse(f, DOCTOR_FAULT,
+			"'%s' is refused: it is not sealed", path))
+			doctor_mend(f, "pmkey reseal --first");
+		return 1;
+	}
+	return 0;
+}
+
+void
+doctor_stores(const struct doctor *d, struct doctor_finding *f)
+{
+	static const char *const names[] = { "keys.gdbm", "settings.gdbm",
+		"usage.gdbm", "admin.gdbm" };
+	char path[DOCTOR_PATH_SIZE];
+	struct db *db;
+
+	doctor_say(f, DOCTOR_OK, "each can be read, and is whole");
+	for (size_t i = 0; i < 4; i++) {
+		(void)snprintf(path, sizeof(path), "%.900s/%s",
+		    config_text(d->config, CONFIG_STATE_DIR), names[i]);
+		if (access(path, R_OK) == -1) {
+			if (errno != ENOENT)
+				(void)doctor_worse(f, DOCTOR_UNKNOWN,
+				    "'%s': %s", path, doctor_errno());
+			continue;
+		}
+		if (is_locked(path, f))
+			continue;
+		db = db_open(path);
+		if ((db == NULL || !reads_well(d, names[i])) &&
+		    doctor_worse(f, DOCTOR_FAULT, "'%s' is damaged", path))
+			doctor_mend(f,
+			    "the message on standard error says how;"
+			    " bring it back from a backup");
+		db_close(db);
+	}
+}
 
 /* The id of the first key in the file, as stores name it. */
 static void
