@@ -214,6 +214,8 @@ FAULTS := malloc calloc realloc reallocarray strdup __asprintf_chk open openat \
 FAULT_TESTS := $(filter %_faults,$(UNIT_BIN))
 $(FAULT_TESTS): $(BUILD)/obj/tests/unit/faults.o
 $(FAULT_TESTS): UNIT_OBJ += $(BUILD)/obj/tests/unit/faults.o
+# A sanitizer of its own within would fail as well.
+$(FAULT_TESTS): SANLINK := $(filter-out -static-lib%,$(SANLINK))
 $(FAULT_TESTS): LDFLAGS += $(FAULTS:%=-Wl,--wrap=%)
 
 # check_usage_export runs the program.

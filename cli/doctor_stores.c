@@ -67,8 +67,8 @@ is_locked(const char *path, struct doctor_finding *f)
 		if (doctor_worse(f, DOCTOR_FAULT,
 			"'%s' is sealed under key %s, which is not here", path,
 			id))
-			doctor_mend(f,
-			    "bring that key back: docs/sealed-stores.md");
+			doctor_mend(
+			    f, "bring that key back: docs/sealed-stores.md");
 		return 1;
 	}
 	if (sealed == 0 && seal_ready() > 0) {

@@ -121,6 +121,13 @@ void confine_user(const struct gate *);
 void confine(struct gate *);
 int confine_outlived(const struct gate *);
 
+/*
+ * renew.c: 1 when this responder is to end for a new one. To be asked every
+ * RENEW_SECONDS: with other keys to read, one responder goes in each.
+ */
+#define RENEW_SECONDS 5
+int renew_due(const struct gate *);
+
 /* admit.c: who is it, and is there room? Each OPENAI_OK or the refusal. */
 enum openai_error admit_address(struct call *);
 enum openai_error admit_key(struct call *);

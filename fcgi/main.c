@@ -7,14 +7,12 @@
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -39,8 +37,6 @@
 #define IDLE_UPSTREAMS 64
 /* Blocks from this size on leave the process when they are freed. */
 #define LARGE_BYTES (1 << 20)
-/* How often to look whether the folders are still the same. */
-#define LOOK_SECONDS 5
 
 static const char help[] =
     "usage: v1.fcgi [--socket PATH]\n"
@@ -209,51 +205,14 @@ prepare(struct gate *g)
 	return threads;
 }
 
-/*
- * One responder after another: while one is replaced the others answer. Whoever
- * goes leaves the time of it; what cannot be told keeps nobody.
- */
-static int
-is_my_turn(const struct gate *g)
-{
-	char path[PATH_MAX];
-	struct stat st;
-	int fd, turn = 1;
-
-	(void)snprintf(path, sizeof(path), "%s/renewal",
-	    config_text(g->config, CONFIG_RUN_DIR));
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd == -1)
-		return 1;
-	if (flock(fd, LOCK_EX | LOCK_NB) == -1)
-		turn = 0;
-	else if (fstat(fd, &st) == 0 && st.st_size > 0)
-		turn = llabs((long long)(time(NULL) - st.st_mtime)) >=
-		    LOOK_SECONDS - 1;
-	if (turn && pwrite(fd, "", 1, 0) != 1)
-		log_warn("cannot write to '%s'", path);
-	close(fd);
-	return turn;
-}
-
-/* A new responder reads them; this one cannot any more. */
-static int
-has_other_keys(const struct gate *g)
-{
-	if (!seal_outdated() || !is_my_turn(g))
-		return 0;
-	log_info("'%s' has changed: a new responder reads it", seal_path());
-	return 1;
-}
-
 /* Waits for a signal to end, or a reason to begin anew; what to exit with. */
 static int
 wait_for_reason(const struct gate *g, const sigset_t *signals)
 {
-	static const struct timespec pause = { .tv_sec = LOOK_SECONDS };
+	static const struct timespec pause = { .tv_sec = RENEW_SECONDS };
 
 	while (sigtimedwait(signals, NULL, &pause) == -1)
-		if (confine_outlived(g) || has_other_keys(g))
+		if (renew_due(g))
 			return 1;
 	return 0;
 }

@@ -34,8 +34,8 @@ key_is(const char *path, const char *keys)
 	host_configure("STORE_KEY_FILE", path == NULL ? "" : path, NULL);
 }
 
-static const char *const names[] = { "keys.gdbm", "settings.gdbm",
-	"usage.gdbm", "admin.gdbm" };
+static const char *const names[] = { "keys.gdbm", "settings.gdbm", "usage.gdbm",
+	"admin.gdbm" };
 
 static int
 one_record(const char *store)

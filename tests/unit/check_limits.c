@@ -11,29 +11,12 @@
 
 #include "lib/limits.h"
 #include "lib/limits_internal.h"
-#include "tests/unit/suite.h"
-
-#define T0 INT64_C(5000000)
-#define MINUTE INT64_C(60000)
-
-static char dir[FOLDER_SIZE], file[80];
-static struct limits *limits;
+#include "tests/unit/limits_dir.h"
 
 static void
 setup(void)
 {
-	make_memory_folder(dir);
-	snprintf(file, sizeof(file), "%s/limits", dir);
-	limits = limits_open(dir, 64);
-	ck_assert_ptr_nonnull(limits);
-}
-
-static void
-teardown(void)
-{
-	limits_close(limits);
-	unlink(file);
-	ck_assert_int_eq(rmdir(dir), 0);
+	limits_dir_setup(64);
 }
 
 static struct limits_window
@@ -818,7 +801,7 @@ window_cases(void)
 {
 	TCase *t = tcase_create("windows");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, limits_dir_teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_window_is_exact_to_the_millisecond);
 	tcase_add_test(t, peek_takes_nothing_and_says_what_take_would);
@@ -848,7 +831,7 @@ eviction_cases(void)
 {
 	TCase *t = tcase_create("eviction");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, limits_dir_teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_flood_never_frees_a_limited_address);
 	tcase_add_loop_test(t, a_flood_of_one_kind_evicts_none_of_another, 0,

@@ -11,29 +11,14 @@
 
 #include "lib/limits.h"
 #include "lib/limits_internal.h"
-#include "tests/unit/suite.h"
+#include "tests/unit/limits_dir.h"
 
-#define T0 INT64_C(5000000)
 #define QUARTER (INT64_C(15) * 60 * 1000)
-
-static char dir[FOLDER_SIZE], file[80];
-static struct limits *limits;
 
 static void
 setup(void)
 {
-	make_memory_folder(dir);
-	snprintf(file, sizeof(file), "%s/limits", dir);
-	limits = limits_open(dir, 8);
-	ck_assert_ptr_nonnull(limits);
-}
-
-static void
-teardown(void)
-{
-	limits_close(limits);
-	unlink(file);
-	ck_assert_int_eq(rmdir(dir), 0);
+	limits_dir_setup(8);
 }
 
 /* A share of 100, 250 in all, room for 200. */
@@ -233,7 +218,7 @@ cases(void)
 {
 	TCase *t = tcase_create("limits_body");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, limits_dir_teardown);
 	tcase_add_test(t, shares_and_room);
 	tcase_add_test(t, a_body_larger_than_the_share_comes_alone);
 	tcase_add_test(t, what_has_come_counts_as_what_it_is);

@@ -13,32 +13,16 @@
 
 #include "lib/limits.h"
 #include "lib/limits_internal.h"
-#include "tests/unit/suite.h"
+#include "tests/unit/limits_dir.h"
 
-#define T0 INT64_C(5000000)
-#define MINUTE INT64_C(60000)
 #define DAY INT64_C(86400000)
 #define WHO UINT64_C(0x1234567890ab)
-
-static char dir[FOLDER_SIZE], file[80];
-static struct limits *limits;
 
 static void
 setup(void)
 {
 	hush();
-	make_memory_folder(dir);
-	snprintf(file, sizeof(file), "%s/limits", dir);
-	limits = limits_open(dir, 8);
-	ck_assert_ptr_nonnull(limits);
-}
-
-static void
-teardown(void)
-{
-	limits_close(limits);
-	unlink(file);
-	ck_assert_int_eq(rmdir(dir), 0);
+	limits_dir_setup(8);
 }
 
 static struct limits_window
@@ -578,7 +562,7 @@ main(void)
 {
 	TCase *t = tcase_create("edges");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, limits_dir_teardown);
 	tcase_set_timeout(t, 60);
 	ADD_ROWS(t, a_window_has_bounds, bounds);
 	tcase_add_test(t, eight_windows_are_as_many_as_there_may_be);

@@ -13,30 +13,15 @@
 
 #include "lib/limits.h"
 #include "lib/limits_internal.h"
-#include "tests/unit/suite.h"
+#include "tests/unit/limits_dir.h"
 
-#define T0 INT64_C(5000000)
-#define MINUTE INT64_C(60000)
-
-static char dir[FOLDER_SIZE], file[80], other[80];
-static struct limits *limits;
+static char other[80];
 
 static void
 setup(void)
 {
-	make_memory_folder(dir);
-	snprintf(file, sizeof(file), "%s/limits", dir);
+	limits_dir_setup(8);
 	snprintf(other, sizeof(other), "%s-other", dir);
-	limits = limits_open(dir, 8);
-	ck_assert_ptr_nonnull(limits);
-}
-
-static void
-teardown(void)
-{
-	limits_close(limits);
-	unlink(file);
-	ck_assert_int_eq(rmdir(dir), 0);
 }
 
 static enum limits_result
@@ -326,7 +311,7 @@ cases(void)
 {
 	TCase *t = tcase_create("file");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, limits_dir_teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, windows_survive_a_restart);
 	tcase_add_test(t, leases_do_not_outlive_a_restart);
