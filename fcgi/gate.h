@@ -113,6 +113,12 @@ void serve(struct gate *, struct http *);
 void wipe_stack(void);
 
 /*
+ * wipe.c, for who will wait long: what is below the caller's frame goes back
+ * to the kernel, until it is used again.
+ */
+void give_stack_back(void);
+
+/*
  * confine.c: the process becomes the owner of STATE_DIR; it is confined; 1
  * once it is confined to a folder that another has replaced. The first two end
  * the process when that is impossible.

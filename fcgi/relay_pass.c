@@ -221,7 +221,16 @@ on_pause(void *arg)
 {
 	struct relay *r = arg;
 
-	return r->head_sent ? http_flush(r->c->http) : 0;
+	if (!r->head_sent)
+		return 0;
+	if (http_flush(r->c->http) == -1)
+		return -1;
+	/* To take a request in takes more of it than to pass events on. */
+	if (r->kind == EVENTS && !r->stack_given) {
+		r->stack_given = 1;
+		give_stack_back();
+	}
+	return 0;
 }
 
 static int

@@ -65,6 +65,10 @@ realloc(void *p, size_t n)
 /* Room for what wipe_below itself calls; wipe_near has it. */
 #define NEAR 512
 
+#ifndef MADV_DONTNEED_LOCKED /* in newer headers */
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 /*
  * Clears the pages that the stack ever used, from its end to here: asking the
  * kernel which is cheaper than using all of them.
@@ -100,8 +104,9 @@ wipe_near(void)
 	explicit_bzero(frame, sizeof(frame));
 }
 
-void
-wipe_stack(void)
+/* The end of this thread's stack, or NULL when it cannot be told. */
+static char *
+stack_end(void)
 {
 	static _Thread_local char *low;
 	pthread_attr_t attr;
@@ -110,20 +115,50 @@ wipe_stack(void)
 
 	if (low == NULL) {
 		if (pthread_getattr_np(pthread_self(), &attr) != 0)
-			return;
+			return NULL;
 		if (pthread_attr_getstack(&attr, &end, &size) == 0)
 			low = end;
 		(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
 	}
+	return low;
+}
+
+void
+wipe_stack(void)
+{
+	char *low = stack_end();
+
 	if (low != NULL)
 		wipe_below(low);
 	wipe_near();
+}
+
+/* noinline: what is below this frame nobody uses. */
+__attribute__((__noinline__)) void
+give_stack_back(void)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	char *low = stack_end();
+	char *here = (char *)__builtin_frame_address(0) - NEAR;
+	size_t n;
+
+	if (low == NULL || here <= low)
+		return;
+	n = (size_t)(here - low) / page * page;
+	/* Where memory is locked, only one of the two will do (Linux 5.18). */
+	if (madvise(low, n, MADV_DONTNEED_LOCKED) == -1)
+		(void)madvise(low, n, MADV_DONTNEED); /* it costs memory */
 }
 
 #else
 
 void
 wipe_stack(void)
+{
+}
+
+void
+give_stack_back(void)
 {
 }
 
