@@ -158,13 +158,15 @@ catalog_fetch(struct call *call, struct json_object **list)
 		.on_pause = on_pause,
 		.arg = &l,
 	};
+	enum upstream_end end = UPSTREAM_UNREACHABLE;
 	enum openai_error error;
 
-	relay_fields_fill(call, &fields, 0);
-	x.fields = fields.field;
-	error = read_listing(relay_run(call, &x), &l, list);
+	x.fields = (const char *const *)fields.field;
+	if (relay_fields_fill(call, &fields, 0) == 0)
+		end = relay_run(call, &x);
+	error = read_listing(end, &l, list);
 	buf_free(&l.body);
-	relay_fields_wipe(&fields);
+	relay_fields_free(&fields);
 	(void)pthread_rwlock_wrlock(&c->lock); /* only a bug makes it fail */
 	c->asked_ms = limits_now();
 	c->asked_at = time(NULL);

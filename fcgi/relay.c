@@ -5,6 +5,7 @@
 #include "relay.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/log.h"
@@ -12,7 +13,7 @@
 #include "lib/text.h"
 #include "relay_internal.h"
 
-/* Name and value of one; there is room for all of them. */
+/* Of one, with its name. */
 #define FIELD_MAX 1024
 /* Reserved of the token window for an answer of unknown length. */
 #define TOKENS_UNKNOWN 256
@@ -20,60 +21,62 @@
 #define BUDGET_TOKENS_UNKNOWN 16384
 
 void
-relay_fields_wipe(struct relay_fields *f)
+relay_fields_free(struct relay_fields *f)
 {
-	secret_wipe(f->text, f->used);
-	f->used = 0;
+	while (f->n > 0) {
+		char *field = f->field[--f->n];
+
+		secret_wipe(field, strlen(field));
+		free(field);
+	}
 }
 
+/* "NAME: VALUE"; a scheme that goes before the value ends in a blank. */
 static void
-add_field(struct relay_fields *f, const char *name, const char *value)
+add_field(struct relay_fields *f, const char *name, const char *scheme,
+    const char *value)
 {
-	char *to = f->text + f->used;
-	int n;
+	size_t n;
+	char *to;
 
 	if (value == NULL || *value == '\0' || f->n == RELAY_FIELDS_MAX ||
 	    strpbrk(value, "\r\n") != NULL)
 		return;
-	n = snprintf(to, FIELD_MAX, "%s: %s", name, value);
-	if (n < 0 || n >= FIELD_MAX) {
-		secret_wipe(to, FIELD_MAX);
+	n = strlen(name) + strlen(": ") + strlen(scheme) + strlen(value) + 1;
+	if (n > FIELD_MAX) {
 		log_warnx("the header field '%s' is too long to pass on", name);
 		return;
 	}
-	f->used += (size_t)n + 1;
+	if ((to = malloc(n)) == NULL) {
+		log_warn("no memory for header fields");
+		f->failed = 1;
+		return;
+	}
+	(void)snprintf(to, n, "%s: %s%s", name, scheme, value);
 	f->field[f->n] = to;
 	f->field[++f->n] = NULL;
 }
 
-void
+int
 relay_fields_fill(const struct call *c, struct relay_fields *f, int client)
 {
-	const char *key =
-	    config_text(c->gate->config, CONFIG_PRIVATEMODE_API_KEY);
 	const char *type;
-	char bearer[FIELD_MAX];
 
-	bearer[0] = '\0';
-	f->n = 0;
-	f->used = 0;
-	f->field[0] = NULL;
-	if (*key != '\0' &&
-	    snprintf(bearer, sizeof(bearer), "Bearer %s", key) <
-		(int)sizeof(bearer))
-		add_field(f, "Authorization", bearer);
-	secret_wipe(bearer, strnlen(bearer, sizeof(bearer)));
+	*f = (struct relay_fields){ .n = 0 };
+	add_field(f, "Authorization", "Bearer ",
+	    config_text(c->gate->config, CONFIG_PRIVATEMODE_API_KEY));
 	if (!client)
-		return;
+		return f->failed ? -1 : 0;
 	type = http_field(c->http, HTTP_CONTENT_TYPE);
-	add_field(f, "Content-Type",
+	add_field(f, "Content-Type", "",
 	    type != NULL && *type != '\0' ? type : "application/json");
-	add_field(f, "Accept", http_field(c->http, HTTP_ACCEPT));
-	add_field(f, "OpenAI-Beta", http_field(c->http, HTTP_OPENAI_BETA));
-	add_field(f, "anthropic-version",
+	add_field(f, "Accept", "", http_field(c->http, HTTP_ACCEPT));
+	add_field(f, "OpenAI-Beta", "", http_field(c->http, HTTP_OPENAI_BETA));
+	add_field(f, "anthropic-version", "",
 	    http_field(c->http, HTTP_ANTHROPIC_VERSION));
-	add_field(
-	    f, "anthropic-beta", http_field(c->http, HTTP_ANTHROPIC_BETA));
+	add_field(f, "anthropic-beta", "",
+	    http_field(c->http, HTTP_ANTHROPIC_BETA));
+	return f->failed ? -1 : 0;
 }
 
 enum upstream_end
@@ -101,6 +104,7 @@ exchange(struct relay *r)
 		.body = pieces,
 		.n_body = openai_pieces(
 		    &c->request, c->body.data, c->body.len, pieces),
+		.trickles = c->request.stream,
 		.connect_ms = c->live.number[CONFIG_CONNECT_TIMEOUT] * 1000,
 		.first_byte_ms =
 		    c->live.number[CONFIG_FIRST_BYTE_TIMEOUT] * 1000,
@@ -108,13 +112,13 @@ exchange(struct relay *r)
 		.total_ms = c->live.number[CONFIG_TOTAL_TIMEOUT] * 1000,
 		.watch_fd = http_watch_fd(c->http),
 	};
-	enum upstream_end end;
+	enum upstream_end end = UPSTREAM_UNREACHABLE;
 
 	relay_pass(r, &x);
-	relay_fields_fill(c, &fields, 1);
-	x.fields = fields.field;
-	end = relay_run(c, &x);
-	relay_fields_wipe(&fields);
+	x.fields = (const char *const *)fields.field;
+	if (relay_fields_fill(c, &fields, 1) == 0)
+		end = relay_run(c, &x);
+	relay_fields_free(&fields);
 	return end;
 }
 

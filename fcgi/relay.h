@@ -9,17 +9,16 @@
 struct call;
 
 struct relay_fields {
-	const char *field[RELAY_FIELDS_MAX + 1]; /* NULL-terminated */
-	int n;
-	size_t used;
-	char text[RELAY_FIELDS_MAX * 1024]; /* so much of it is written */
+	char *field[RELAY_FIELDS_MAX + 1]; /* NULL-terminated */
+	int n, failed;
 };
 
 /*
  * The organisation's key, and with 'client' those of the client's fields that
- * say nothing of who it is. Wipe them after use.
+ * say nothing of who it is. 0, or -1 for lack of memory (logged); either way
+ * to be freed, which wipes them.
  */
-void relay_fields_fill(const struct call *, struct relay_fields *, int client);
-void relay_fields_wipe(struct relay_fields *);
+int relay_fields_fill(const struct call *, struct relay_fields *, int client);
+void relay_fields_free(struct relay_fields *);
 
 #endif

@@ -34,7 +34,7 @@ struct relay {
 	int64_t first_byte_ms;
 	int head_sent;
 	int accounted;
-	int stack_given; /* back, since nobody needs it now */
+	int settled; /* what a stream does not need was given back */
 	char tail[2]; /* the last two bytes sent, carriage returns left out */
 };
 

@@ -225,9 +225,10 @@ on_pause(void *arg)
 		return 0;
 	if (http_flush(r->c->http) == -1)
 		return -1;
-	/* To take a request in takes more of it than to pass events on. */
-	if (r->kind == EVENTS && !r->stack_given) {
-		r->stack_given = 1;
+	/* To take a request in takes more than to pass events on. */
+	if (r->kind == EVENTS && !r->settled) {
+		r->settled = 1;
+		http_settle(r->c->http);
 		give_stack_back();
 	}
 	return 0;

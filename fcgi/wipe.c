@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "gate.h"
+#include "lib/pages.h"
 
 /* A sanitizer brings an allocator of its own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -64,10 +65,6 @@ realloc(void *p, size_t n)
 
 /* Room for what wipe_below itself calls; wipe_near has it. */
 #define NEAR 512
-
-#ifndef MADV_DONTNEED_LOCKED /* in newer headers */
-#define MADV_DONTNEED_LOCKED 24
-#endif
 
 /*
  * Clears the pages that the stack ever used, from its end to here: asking the
@@ -137,17 +134,10 @@ wipe_stack(void)
 __attribute__((__noinline__)) void
 give_stack_back(void)
 {
-	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	char *low = stack_end();
-	char *here = (char *)__builtin_frame_address(0) - NEAR;
-	size_t n;
 
-	if (low == NULL || here <= low)
-		return;
-	n = (size_t)(here - low) / page * page;
-	/* Where memory is locked, only one of the two will do (Linux 5.18). */
-	if (madvise(low, n, MADV_DONTNEED_LOCKED) == -1)
-		(void)madvise(low, n, MADV_DONTNEED); /* it costs memory */
+	if (low != NULL)
+		pages_forget(low, (char *)__builtin_frame_address(0) - NEAR);
 }
 
 #else

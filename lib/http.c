@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "pages.h"
 
 #define HEAD_MAX 16384
 #define HEAD_USUAL 1024
@@ -111,6 +112,18 @@ http_body_discard(struct http *h)
 		most = n > most ? n : most;
 	explicit_bzero(bin, most);
 	h->body_read = 1;
+}
+
+void
+http_settle(struct http *h)
+{
+	buf_free(&h->head);
+	/* libfcgi reads the next request of a connection that is kept. */
+	if (h->fcgx == NULL || !h->body_read || h->fcgx->keepConnection)
+		return;
+	FCGX_FreeStream(&h->fcgx->in);
+	/* 8 KiB, of which events that are flushed one by one use little. */
+	pages_forget(h->fcgx->out->wrNext, h->fcgx->out->stop);
 }
 
 int
@@ -324,6 +337,11 @@ http_end(struct http *h)
 		/* lighttpd loses an answer when its request is not read. */
 		http_body_discard(h);
 		(void)send_head(h); /* nobody is left to tell */
+	}
+	/* FCGX_Finish_r goes by its reader, and sends nothing without. */
+	if (h->fcgx != NULL && h->fcgx->in == NULL) {
+		(void)FCGX_FClose(h->fcgx->err); /* nothing was written to it */
+		(void)FCGX_FClose(h->fcgx->out); /* nobody is left to tell */
 	}
 	if (h->path != NULL)
 		explicit_bzero(h->path, h->path_len);

@@ -158,6 +158,12 @@ enum http_body http_body(struct http *, struct buf *);
  */
 void http_body_discard(struct http *);
 
+/*
+ * The body was read and the answer will take long: gives back what only
+ * reading needed. What was sent of the answer so far has to be flushed.
+ */
+void http_settle(struct http *);
+
 /* Head: status first, then fields. Values without control characters. */
 int http_status(struct http *, int code);
 int http_head(struct http *, const char *name, const char *fmt, ...)

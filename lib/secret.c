@@ -8,12 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 
 #include "log.h"
 
@@ -30,12 +30,23 @@ secret_start_small(void)
 		abort();
 }
 
+/* The kernel's: OpenSSL's, seeded from it, keeps 5 KiB for each thread. */
 void
 secret_random(void *out, size_t n)
 {
-	if (n > INT_MAX || RAND_bytes(out, (int)n) != 1) {
-		log_warnx("no randomness from OpenSSL");
-		abort();
+	unsigned char *to = out;
+	ssize_t some;
+
+	while (n > 0) {
+		some = getrandom(to, n, 0);
+		if (some == -1 && errno == EINTR)
+			continue;
+		if (some <= 0) {
+			log_warn("no randomness from the kernel");
+			abort();
+		}
+		to += some;
+		n -= (size_t)some;
 	}
 }
 

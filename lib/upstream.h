@@ -30,6 +30,7 @@ struct upstream_exchange {
 	const char *const *fields; /* "Name: value", NULL-terminated */
 	const struct iovec *body; /* POST: its pieces, borrowed */
 	size_t n_body;
+	int trickles; /* the answer comes in small pieces, for long */
 
 	int64_t connect_ms; /* to connect */
 	int64_t first_byte_ms; /* from the request until the head */

@@ -5,6 +5,9 @@
 #include "secret.h"
 #include "upstream_internal.h"
 
+/* For an answer that trickles; else libcurl's 16 KiB. */
+#define TRICKLE_BYTES 2048L
+
 static size_t
 give_body(char *to, size_t size, size_t n, void *arg)
 {
@@ -167,5 +170,7 @@ upstream_set_options(const char *base, struct transfer *t)
 	    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, (long)t->retried) ||
 	    curl_easy_setopt(
 		e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->x->connect_ms) ||
+	    (t->x->trickles &&
+		curl_easy_setopt(e, CURLOPT_BUFFERSIZE, TRICKLE_BYTES)) ||
 	    (strcmp(t->x->method, "POST") == 0 && set_body(t));
 }

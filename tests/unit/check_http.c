@@ -694,6 +694,35 @@ START_TEST(an_answer_over_fastcgi)
 }
 END_TEST
 
+/* Ended, or cut, which must show all the same. */
+START_TEST(a_settled_answer_goes_on)
+{
+	struct buf out = BUF(1 << 20);
+	char long_one[30000];
+	struct http h;
+
+	memset(long_one, 'x', sizeof(long_one));
+	begin(&h);
+	ck_assert_int_eq(http_status(&h, 200), 0);
+	ck_assert_int_eq(http_write(&h, "one", 3), 0);
+	ck_assert_int_eq(http_flush(&h), 0);
+	http_settle(&h);
+	ck_assert_ptr_null(request.in);
+	ck_assert_int_eq(http_gone(&h), 0);
+	ck_assert_int_eq(http_write(&h, "two", 3), 0);
+	ck_assert_int_eq(http_write(&h, long_one, sizeof(long_one)), 0);
+	if (_i == 1)
+		http_cut(&h);
+	http_end(&h);
+	finish();
+	ck_assert_int_eq(read_answer(&out), _i == 0);
+	ck_assert(strncmp(out.data, "Status: 200\r\n\r\nonetwox", 22) == 0);
+	if (_i == 0)
+		ck_assert_uint_eq(out.len, 15 + 6 + sizeof(long_one));
+	buf_free(&out);
+}
+END_TEST
+
 START_TEST(a_cut_answer_has_no_end)
 {
 	struct buf out = BUF(1 << 20);
@@ -929,6 +958,7 @@ fcgi_cases(void)
 	ADD_ROWS(t, a_body_over_fastcgi, bodies);
 	ADD_ROWS(t, a_body_in_any_split, splits);
 	tcase_add_test(t, an_answer_over_fastcgi);
+	tcase_add_loop_test(t, a_settled_answer_goes_on, 0, 2);
 	tcase_add_test(t, a_cut_answer_has_no_end);
 	tcase_add_test(t, a_body_nobody_wanted_is_read_all_the_same);
 	ADD_ROWS(t, who_is_gone_shows, acts);
