@@ -74,8 +74,8 @@ relay_fields_fill(const struct call *c, struct relay_fields *f, int client)
 	add_field(f, "OpenAI-Beta", "", http_field(c->http, HTTP_OPENAI_BETA));
 	add_field(f, "anthropic-version", "",
 	    http_field(c->http, HTTP_ANTHROPIC_VERSION));
-	add_field(f, "anthropic-beta", "",
-	    http_field(c->http, HTTP_ANTHROPIC_BETA));
+	add_field(
+	    f, "anthropic-beta", "", http_field(c->http, HTTP_ANTHROPIC_BETA));
 	return f->failed ? -1 : 0;
 }
 
