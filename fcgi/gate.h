@@ -114,7 +114,8 @@ void wipe_stack(void);
 
 /*
  * wipe.c, for who will wait long: what is below the caller's frame goes back
- * to the kernel, until it is used again.
+ * to the kernel until it is used again, and so does what is freed from here
+ * to the next wipe_stack.
  */
 void give_stack_back(void);
 

@@ -214,6 +214,7 @@ relay_answer(struct call *c)
 	if (http_write_timeout(c->http, c->live.number[CONFIG_IDLE_TIMEOUT]) ==
 	    -1)
 		return OPENAI_INTERNAL;
+	r.body_bytes = (int64_t)c->body.len;
 	error = relay_end(&r, exchange(&r));
 	buf_free(&r.held);
 	secret_wipe(&r.meter, sizeof(r.meter));

@@ -30,6 +30,7 @@ struct relay {
 	struct upstream_head head;
 	struct meter meter;
 	struct buf held; /* not sent yet */
+	int64_t body_bytes; /* of the request */
 	int64_t answer_bytes;
 	int64_t first_byte_ms;
 	int head_sent;

@@ -59,7 +59,7 @@ relay_settle(struct relay *r, int status, int worked)
 		o.audio_bytes = c->request.audio_bytes;
 	if (worked && !u->known && relay_counts_tokens(c)) {
 		o.estimated = 1;
-		o.prompt = (int64_t)(c->body.len / 4);
+		o.prompt = r->body_bytes / 4;
 		o.completion =
 		    r->kind == EVENTS ? r->meter.events : r->answer_bytes / 4;
 		o.total = o.prompt + o.completion;
@@ -216,6 +216,17 @@ on_body(void *arg, const char *p, size_t n)
 	return r->answer_bytes > 16 * RELAY_ERROR_MAX ? -1 : 0;
 }
 
+/* To take a request in takes more than to pass events on. */
+static void
+settle(struct relay *r)
+{
+	r->settled = 1;
+	if (r->head.body_taken)
+		buf_free(&r->c->body);
+	http_settle(r->c->http);
+	give_stack_back();
+}
+
 static int
 on_pause(void *arg)
 {
@@ -225,12 +236,8 @@ on_pause(void *arg)
 		return 0;
 	if (http_flush(r->c->http) == -1)
 		return -1;
-	/* To take a request in takes more than to pass events on. */
-	if (r->kind == EVENTS && !r->settled) {
-		r->settled = 1;
-		http_settle(r->c->http);
-		give_stack_back();
-	}
+	if (r->kind == EVENTS && !r->settled)
+		settle(r);
 	return 0;
 }
 

@@ -31,12 +31,25 @@
 /* glibc's, under the name it keeps for those who replace the others. */
 void __libc_free(void *); /* NOLINT(cert-dcl51-cpp): the name is glibc's */
 
+/* From this size on a block has a whole page in it, wherever it begins. */
+#define LARGE 8192
+
+/*
+ * This thread gave pages back and will soon be at rest: it is not to use them
+ * all again only to wipe what is not there.
+ */
+static _Thread_local int sparing;
+
 void
 free(void *p)
 {
+	size_t n;
+
 	if (p == NULL)
 		return;
-	explicit_bzero(p, malloc_usable_size(p));
+	n = malloc_usable_size(p);
+	if (!sparing || n < LARGE || pages_forget(p, n) == -1)
+		explicit_bzero(p, n);
 	__libc_free(p);
 }
 
@@ -120,24 +133,33 @@ stack_end(void)
 	return low;
 }
 
+/* noinline: what is below this frame nobody uses. */
+static __attribute__((__noinline__)) int
+forget_below(char *low)
+{
+	char *here = (char *)__builtin_frame_address(0) - NEAR;
+
+	return low < here ? pages_forget(low, (size_t)(here - low)) : 0;
+}
+
 void
 wipe_stack(void)
 {
 	char *low = stack_end();
 
-	if (low != NULL)
+	if (low != NULL && (!sparing || forget_below(low) == -1))
 		wipe_below(low);
 	wipe_near();
+	sparing = 0;
 }
 
-/* noinline: what is below this frame nobody uses. */
-__attribute__((__noinline__)) void
+void
 give_stack_back(void)
 {
 	char *low = stack_end();
 
-	if (low != NULL)
-		pages_forget(low, (char *)__builtin_frame_address(0) - NEAR);
+	if (low != NULL && forget_below(low) == 0)
+		sparing = 1;
 }
 
 #else

@@ -22,7 +22,8 @@
 #include "pages.h"
 
 #define HEAD_MAX 16384
-#define HEAD_USUAL 1024
+/* More than what glibc keeps back for a thread alone (1,032). */
+#define HEAD_USUAL 1080
 
 void
 http_from_fcgx(struct http *h, struct FCGX_Request *fcgx)
@@ -117,13 +118,19 @@ http_body_discard(struct http *h)
 void
 http_settle(struct http *h)
 {
+	struct FCGX_Stream *out;
+
 	buf_free(&h->head);
 	/* libfcgi reads the next request of a connection that is kept. */
 	if (h->fcgx == NULL || !h->body_read || h->fcgx->keepConnection)
 		return;
+	out = h->fcgx->out;
 	FCGX_FreeStream(&h->fcgx->in);
+	/* Nothing is written to it, so nothing is sent to end it. */
+	(void)FCGX_FClose(h->fcgx->err);
+	FCGX_FreeStream(&h->fcgx->err);
 	/* 8 KiB, of which events that are flushed one by one use little. */
-	pages_forget(h->fcgx->out->wrNext, h->fcgx->out->stop);
+	(void)pages_forget(out->wrNext, (size_t)(out->stop - out->wrNext));
 }
 
 int
@@ -339,10 +346,8 @@ http_end(struct http *h)
 		(void)send_head(h); /* nobody is left to tell */
 	}
 	/* FCGX_Finish_r goes by its reader, and sends nothing without. */
-	if (h->fcgx != NULL && h->fcgx->in == NULL) {
-		(void)FCGX_FClose(h->fcgx->err); /* nothing was written to it */
+	if (h->fcgx != NULL && h->fcgx->in == NULL)
 		(void)FCGX_FClose(h->fcgx->out); /* nobody is left to tell */
-	}
 	if (h->path != NULL)
 		explicit_bzero(h->path, h->path_len);
 	free(h->path);

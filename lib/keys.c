@@ -202,11 +202,15 @@ struct found {
  * same: the second fetch then gets the decoy.
  */
 static int
-fetch(struct keys *k, const char *name, struct found *f)
+fetch(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
+    struct found *f)
 {
-	char by_id[KEYS_NAME_SIZE];
-	int got = db_get(k->store.db, name, &f->id);
+	char by_hash[KEYS_NAME_SIZE], by_id[KEYS_NAME_SIZE];
+	int got;
 
+	keys_name_by_hash(by_hash, hash);
+	got = db_get(k->store.db, by_hash, &f->id);
+	secret_wipe(by_hash, sizeof(by_hash));
 	if (got == -1)
 		return -1;
 	f->known = got;
@@ -219,38 +223,32 @@ fetch(struct keys *k, const char *name, struct found *f)
 	return got == -1 ? -1 : 0;
 }
 
+/*
+ * 1 when it was used since the store last changed, with 'out' filled in; else
+ * 0 with its records fetched, or -1. One look at the store does for both.
+ */
 static int
-fetch_newest(struct keys *k, const char *name, struct found *f)
+find(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
+    struct found *f, struct key *out)
 {
+	const struct key *recent = NULL;
 	int result;
 
 	if (pthread_mutex_lock(&k->lock) != 0)
 		abort();
-	if ((result = refresh(k)) == 0 && (result = fetch(k, name, f)) == -1)
+	if ((result = refresh(k)) == 0)
+		recent = keys_recent_find(k->recent, hash);
+	if (recent != NULL) {
+		*out = *recent;
+		result = 1;
+	} else if (result == 0 && (result = fetch(k, hash, f)) == -1) {
 		db_watch_drop(&k->store);
+	}
 	f->snapshot = k->snapshot;
 	f->locked = k->locked;
 	if (pthread_mutex_unlock(&k->lock) != 0)
 		abort();
 	return result;
-}
-
-/* 1 when it was used since the store last changed, with 'out' filled in. */
-static int
-find_recent(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
-    struct key *out)
-{
-	const struct key *key = NULL;
-
-	if (pthread_mutex_lock(&k->lock) != 0)
-		abort();
-	if (refresh(k) == 0)
-		key = keys_recent_find(k->recent, hash);
-	if (key != NULL)
-		*out = *key;
-	if (pthread_mutex_unlock(&k->lock) != 0)
-		abort();
-	return key != NULL;
 }
 
 static void
@@ -317,13 +315,11 @@ verify_stored(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
 		.text = BUF(KEYS_RECORD_MAX) };
 	struct keys_record record = { 0 };
 	enum keys_result result = KEYS_ERROR;
-	char name[KEYS_NAME_SIZE];
-	int sound;
+	int sound, how = find(k, hash, &f, key);
 
-	if (find_recent(k, hash, key))
+	if (how == 1)
 		return judge(key, now);
-	keys_name_by_hash(name, hash);
-	if (fetch_newest(k, name, &f) == 0) {
+	if (how == 0) {
 		sound = keys_record_parse(
 			    f.id.data, f.text.data, f.text.len, &record) == 0;
 		sound &= secret_equal(record.hash, hash, SECRET_DIGEST_LEN);
@@ -343,7 +339,6 @@ verify_stored(struct keys *k, const unsigned char hash[SECRET_DIGEST_LEN],
 		count(k, key);
 		remember(k, hash, key);
 	}
-	secret_wipe(name, sizeof(name));
 	secret_wipe(&record, sizeof(record));
 	buf_free(&f.id);
 	buf_free(&f.text);
@@ -392,13 +387,15 @@ keys_verify(
 enum keys_result
 keys_check(struct keys *k)
 {
+	static const unsigned char nobody[SECRET_DIGEST_LEN];
 	struct found f = { .id = BUF(KEYS_ID_SIZE - 1),
 		.text = BUF(KEYS_RECORD_MAX) };
-	int result = fetch_newest(k, KEYS_BY_HASH, &f);
+	struct key key;
+	int result = find(k, nobody, &f, &key);
 
 	buf_free(&f.id);
 	buf_free(&f.text);
-	return result == 0 ? KEYS_OK : KEYS_ERROR;
+	return result == -1 ? KEYS_ERROR : KEYS_OK;
 }
 
 int

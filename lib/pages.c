@@ -1,8 +1,9 @@
-/* Whole pages go back to the kernel. */
+/* Whole pages go back to the kernel, what is left is cleared by hand. */
 #include "pages.h"
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,19 +11,30 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 
-void
-pages_forget(void *from, void *to)
+/* The other one does not do where memory is locked. */
+static int
+give_back(char *p, size_t n)
 {
-	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t past = (uintptr_t)from % page, n;
-	char *first = (char *)from + (past > 0 ? page - past : 0);
-	int saved = errno;
+	int saved = errno, bad;
 
-	n = (uintptr_t)to > (uintptr_t)first
-	    ? ((uintptr_t)to - (uintptr_t)first) / page * page
-	    : 0;
-	/* The other one does not do where memory is locked. */
-	if (n > 0 && madvise(first, n, MADV_DONTNEED_LOCKED) == -1)
-		(void)madvise(first, n, MADV_DONTNEED); /* it costs memory */
+	bad = madvise(p, n, MADV_DONTNEED_LOCKED) == -1 &&
+	    madvise(p, n, MADV_DONTNEED) == -1;
 	errno = saved;
+	return bad ? -1 : 0;
+}
+
+int
+pages_forget(void *p, size_t n)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t before = (page - (uintptr_t)p % page) % page, whole;
+	char *from = p;
+
+	before = before < n ? before : n;
+	whole = (n - before) / page * page;
+	if (whole > 0 && give_back(from + before, whole) == -1)
+		return -1;
+	explicit_bzero(from, before);
+	explicit_bzero(from + before + whole, n - before - whole);
+	return 0;
 }

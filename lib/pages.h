@@ -2,12 +2,14 @@
 #ifndef PMPROXY_PAGES_H
 #define PMPROXY_PAGES_H
 
+#include <stddef.h>
+
 /*
- * Forgets what stands in the whole pages between 'from' and 'to': they go back
- * to the kernel, and are zero when they are used again. Private memory only,
- * locked or not. Where the kernel refuses, nothing happens. Costs a system
- * call, and a fault for each page that is used again.
+ * Clears 'n' bytes, and gives the whole pages among them back to the kernel
+ * until they are used again. Private memory only, locked or not. 0, or -1 when
+ * the kernel refuses; then none of them need be clear. Costs a system call, and
+ * a fault for each page that is used again.
  */
-void pages_forget(void *from, void *to);
+int pages_forget(void *, size_t n);
 
 #endif

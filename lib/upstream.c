@@ -19,10 +19,12 @@
 /* How often to look at a client that stirred but is not gone. */
 #define LOOK_AGAIN_MS 100
 
+#define URL_MAX 511
+
 struct upstream {
 	CURLM *multi;
 	int socket; /* beneath its connection; see upstream_socket.c */
-	char url[512];
+	char url[];
 };
 
 int64_t
@@ -38,13 +40,13 @@ upstream_now_ms(void)
 struct upstream *
 upstream_new(const char *url)
 {
-	struct upstream *u = calloc(1, sizeof(*u));
+	struct upstream *u;
 	size_t n = strlen(url);
 
 	while (n > 0 && url[n - 1] == '/')
 		n--;
-	if (u == NULL || n >= sizeof(u->url) ||
-	    (u->multi = curl_multi_init()) == NULL) {
+	u = n > URL_MAX ? NULL : calloc(1, sizeof(*u) + n + 1);
+	if (u == NULL || (u->multi = curl_multi_init()) == NULL) {
 		log_warnx("cannot prepare for the upstream");
 		free(u);
 		return NULL;

@@ -18,6 +18,7 @@ struct upstream;
 struct upstream_head {
 	int status;
 	int64_t length; /* of the body; -1 when not announced */
+	int body_taken; /* the request's pieces are not looked at any more */
 	char content_type[256];
 	char retry_after[64];
 	char retry_after_ms[64];

@@ -134,6 +134,18 @@ take_status_line(struct transfer *t, const char *line, size_t n)
 		t->refused = "not HTTP/1";
 }
 
+/* Nobody asks for a body again whose answer has come, unless it came early. */
+static void
+forget_sent_body(struct transfer *t)
+{
+	curl_off_t sent = 0;
+
+	if (curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent) ==
+		CURLE_OK &&
+	    (size_t)sent >= t->whole.len)
+		buf_free(&t->whole);
+}
+
 /* Hands the head on, once it is whole and the final one. */
 static int
 begin_body(struct transfer *t)
@@ -156,6 +168,8 @@ begin_body(struct transfer *t)
 		return -1;
 	t->head.status = (int)status;
 	t->head.length = length;
+	t->head.body_taken = t->piece == t->x->n_body;
+	forget_sent_body(t);
 	t->body_began = 1;
 	t->dirty = 1;
 	t->next_call_ms = t->heard_ms;

@@ -50,6 +50,9 @@ int upstream_may_retry(struct transfer *);
 /* Sets every option of t->easy; 0, or not. */
 int upstream_set_options(const char *url, struct transfer *);
 
+/* What libcurl shares between threads, or NULL. Lives as long as we do. */
+CURLSH *upstream_names(void);
+
 /* Wipes and frees what upstream_set_options made. */
 void upstream_free_options(struct transfer *);
 

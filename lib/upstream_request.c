@@ -137,6 +137,14 @@ set_body(struct transfer *t)
 	    curl_easy_setopt(t->easy, CURLOPT_SEEKDATA, t);
 }
 
+/* Less memory for as long as the answer takes. */
+static int
+set_for_long(struct transfer *t)
+{
+	return curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, TRICKLE_BYTES) ||
+	    curl_easy_setopt(t->easy, CURLOPT_SHARE, upstream_names());
+}
+
 /* No proxy, redirect, cookie or decoding: the bytes as they are. */
 int
 upstream_set_options(const char *base, struct transfer *t)
@@ -170,7 +178,6 @@ upstream_set_options(const char *base, struct transfer *t)
 	    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, (long)t->retried) ||
 	    curl_easy_setopt(
 		e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->x->connect_ms) ||
-	    (t->x->trickles &&
-		curl_easy_setopt(e, CURLOPT_BUFFERSIZE, TRICKLE_BYTES)) ||
+	    (t->x->trickles && set_for_long(t)) ||
 	    (strcmp(t->x->method, "POST") == 0 && set_body(t));
 }
