@@ -248,5 +248,5 @@ async function withAll({ env = {}, caddyEnv = {}, names, floors = [] }, somethin
   }
 }
 
-module.exports = { answers, freePort, ownFolder, spawnOwn, startFloor, startGate, withAll,
-  PROXIES };
+module.exports = { answers, freePort, ownFolder, spawnOwn, startFloor,
+  startGate, withAll, PROXIES };

@@ -76,17 +76,14 @@ test('addresses are seen by the limiter', () => {
   }
 });
 
-test('the least of responders answer a chat', async () => {
-  const kinds = ['answer', 'bare', 'exchange'];
-  const gates = await Promise.all(kinds.map((kind) => startFloor(kind)));
+test('the least of responders answers a chat', async () => {
+  const gate = await startFloor('exchange');
 
   try {
-    for (const gate of gates) {
-      assert.ok(await answers(gate.url, gate.key), gate.name);
-      assert.equal(gate.groups().responders.length, 2);
-    }
+    assert.ok(await answers(gate.url, gate.key));
+    assert.equal(gate.groups().responders.length, 2);
   } finally {
-    await Promise.all(gates.map((gate) => gate.stop()));
+    await gate.stop();
   }
 });
 
