@@ -187,6 +187,6 @@ main(void)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || FCGX_Init() != 0)
 		log_fatalx("libcurl or libfcgi cannot start");
 	workers_start(NULL, threads, 0);
-	for (;;)
-		(void)pause(); /* until a signal ends it */
+	(void)pause(); /* until a signal: lighttpd's, or libfcgi's SIGUSR1 */
+	_exit(0);
 }
