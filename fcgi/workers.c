@@ -22,10 +22,11 @@
 #define STACK_BYTES (256 * 1024)
 /*
  * So many threads may wait for a request at once, and when fewer do than the
- * least, the next is woken. A wake-up costs more than accept(2): the more may
- * wait, the seldomer one is due; yet those take turns with their caches.
+ * least, the next is woken. The more may wait, the seldomer a wake-up is due;
+ * yet those that wait take turns, and with each turn caches are cold. With two
+ * a request costs the least, be it one client that asks or many.
  */
-#define ACCEPT_MOST 16
+#define ACCEPT_MOST 2
 #define ACCEPT_LEAST 1
 /* After SIGTERM, for requests under way ... */
 #define DRAIN_SECONDS 10

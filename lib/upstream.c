@@ -234,8 +234,9 @@ drive(struct upstream *u, struct transfer *t)
 
 /*
  * 1 when the upstream cannot have read the whole request: it refused the
- * connection, or a kept-alive one broke while sending or was not used at all. (One that broke while
- * waiting for the answer libcurl repeats itself; see begin_request.)
+ * connection, or a kept-alive one broke while sending or was not used at all.
+ * (One that broke while waiting for the answer libcurl repeats itself; see
+ * begin_request.)
  */
 static int
 was_unread(const struct transfer *t)
