@@ -216,15 +216,21 @@ on_body(void *arg, const char *p, size_t n)
 	return r->answer_bytes > 16 * RELAY_ERROR_MAX ? -1 : 0;
 }
 
-/* To take a request in takes more than to pass events on. */
+/* To take a request in takes more than to wait, or to pass events on. */
 static void
-settle(struct relay *r)
+give_back(struct relay *r)
 {
-	r->settled = 1;
-	if (r->head.body_taken)
-		buf_free(&r->c->body);
 	http_settle(r->c->http);
 	give_stack_back();
+}
+
+static void
+on_wait(void *arg)
+{
+	struct relay *r = arg;
+
+	if (r->c->request.stream)
+		give_back(r);
 }
 
 static int
@@ -236,8 +242,12 @@ on_pause(void *arg)
 		return 0;
 	if (http_flush(r->c->http) == -1)
 		return -1;
-	if (r->kind == EVENTS && !r->settled)
-		settle(r);
+	if (r->kind == EVENTS && !r->settled) {
+		r->settled = 1;
+		if (r->head.body_taken)
+			buf_free(&r->c->body);
+		give_back(r);
+	}
 	return 0;
 }
 
@@ -275,6 +285,7 @@ on_silence(void *arg, int64_t silent_ms)
 void
 relay_pass(struct relay *r, struct upstream_exchange *x)
 {
+	x->on_wait = on_wait;
 	x->on_head = on_head;
 	x->on_body = on_body;
 	x->on_pause = on_pause;

@@ -22,8 +22,7 @@
 #include "pages.h"
 
 #define HEAD_MAX 16384
-/* More than what glibc keeps back for a thread alone (1,032). */
-#define HEAD_USUAL 1080
+#define HEAD_USUAL 1024
 
 void
 http_from_fcgx(struct http *h, struct FCGX_Request *fcgx)
@@ -120,9 +119,11 @@ http_settle(struct http *h)
 {
 	struct FCGX_Stream *out;
 
-	buf_free(&h->head);
+	if (h->head_sent)
+		buf_free(&h->head);
 	/* libfcgi reads the next request of a connection that is kept. */
-	if (h->fcgx == NULL || !h->body_read || h->fcgx->keepConnection)
+	if (h->fcgx == NULL || !h->body_read || h->fcgx->keepConnection ||
+	    h->fcgx->in == NULL)
 		return;
 	out = h->fcgx->out;
 	FCGX_FreeStream(&h->fcgx->in);

@@ -159,8 +159,8 @@ enum http_body http_body(struct http *, struct buf *);
 void http_body_discard(struct http *);
 
 /*
- * The body was read and the answer will take long: gives back what only
- * reading needed. What was sent of the answer so far has to be flushed.
+ * The body was read and the answer will take long: gives back what is not
+ * needed for it. May be called again, when the head went out meanwhile.
  */
 void http_settle(struct http *);
 

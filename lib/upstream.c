@@ -120,6 +120,17 @@ look_at_client(struct transfer *t, int stirs)
 	return 0;
 }
 
+/* Between asking and being answered may lie a while. */
+static void
+tell_wait(struct transfer *t)
+{
+	if (t->waited || !t->sent || t->x->on_wait == NULL)
+		return;
+	t->waited = 1;
+	if (!t->body_began)
+		t->x->on_wait(t->x->arg);
+}
+
 /* Waits for the upstream, the client or the next thing that is due. */
 static int
 wait_for_more(struct upstream *u, struct transfer *t, int64_t until)
@@ -129,6 +140,7 @@ wait_for_more(struct upstream *u, struct transfer *t, int64_t until)
 	unsigned int n_watched = t->x->watch_fd >= 0 && !t->stirred;
 	int64_t wait;
 
+	tell_wait(t);
 	if (t->stirred && t->next_look_ms < until)
 		until = t->next_look_ms;
 	wait = until - upstream_now_ms();

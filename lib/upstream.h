@@ -40,6 +40,8 @@ struct upstream_exchange {
 
 	int watch_fd; /* -1, or a descriptor whose stirring means on_stir */
 
+	/* Once, when the request is out and no answer is there; or NULL. */
+	void (*on_wait)(void *);
 	/* A callback that answers nonzero stops the exchange. */
 	int (*on_head)(void *, const struct upstream_head *);
 	int (*on_body)(void *, const char *, size_t);

@@ -32,6 +32,7 @@ struct transfer {
 	int spoiled; /* it was kept, and something came unasked */
 	int sent; /* this attempt was on some connection already */
 	int retried;
+	int waited; /* on_wait was called */
 	int body_began; /* the head was handed on */
 	int stopped; /* by a callback */
 	int dirty; /* bytes were handed on since the last pause */
