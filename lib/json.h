@@ -70,6 +70,8 @@ struct json_skim {
 	uint32_t hit; /* whose value is being read */
 	/* Where each level's name starts in each member's path. */
 	unsigned char name_at[JSON_LEVELS_MAX][JSON_MEMBERS_MAX];
+	/* Those whose name there may begin with a byte, by its low bits. */
+	uint32_t first[JSON_LEVELS_MAX][32];
 	const char *literal; /* what is left of it */
 	uint32_t code, high; /* of \u escapes; a high surrogate kept */
 	unsigned digits;

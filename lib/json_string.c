@@ -2,6 +2,7 @@
  * Decodes the strings of a document, names and values alike, as they come:
  * plain bytes in runs, escapes and surrogates across any pieces.
  */
+#include <endian.h>
 #include <string.h>
 
 #include "json_internal.h"
@@ -27,14 +28,44 @@ block_is_plain(const char *p)
 	return (halves[0] | halves[1]) == 0;
 }
 
+/* The same byte eight times. */
+#define WORD_OF(c) (UINT64_C(0x0101010101010101) * (c))
+
+/*
+ * How many of eight bytes come before one that is not plain. Subtracting lets
+ * the top bit of a byte show that it was smaller; what it borrows spoils bytes
+ * behind it alone, and the first is what counts.
+ */
+static size_t
+plain_of_word(const char *p)
+{
+	uint64_t word, quote, backslash, odd;
+
+	memcpy(&word, p, sizeof(word));
+	word = le64toh(word);
+	quote = word ^ WORD_OF('"');
+	backslash = word ^ WORD_OF('\\');
+	odd = ((word - WORD_OF(' ')) & ~word) |
+	    ((quote - WORD_OF(1)) & ~quote) |
+	    ((backslash - WORD_OF(1)) & ~backslash);
+	odd &= WORD_OF(0x80);
+	return odd == 0 ? sizeof(word) : (size_t)__builtin_ctzll(odd) / 8;
+}
+
 /* How many bytes come before a quote, backslash or control character. */
 static size_t
 plain_run(const char *p, size_t n)
 {
-	size_t i = 0;
+	size_t i = 0, some;
 
 	while (n - i >= sizeof(block) && block_is_plain(p + i))
 		i += sizeof(block);
+	while (n - i >= sizeof(uint64_t)) {
+		some = plain_of_word(p + i);
+		i += some;
+		if (some < sizeof(uint64_t))
+			return i;
+	}
 	while (
 	    i < n && p[i] != '"' && p[i] != '\\' && (unsigned char)p[i] >= ' ')
 		i++;

@@ -54,6 +54,12 @@ same_name(const char *path, const char *p, size_t n)
 	return 1;
 }
 
+static uint32_t *
+first_with(struct json_skim *s, size_t level, char c)
+{
+	return &s->first[level][(unsigned char)c & 31];
+}
+
 /* What the member's path says from here on; its names so far matched. */
 static const char *
 path_here(const struct json_skim *s, const struct json_member *m)
@@ -70,16 +76,18 @@ unmatch(struct json_skim *s, const struct json_member *m)
 void
 json_wanted_match_name(struct json_skim *s, const char *p, size_t n)
 {
-	uint32_t left = s->matched;
 	struct json_member *m;
+	uint32_t left;
 
-	/* Most differ in the first byte, and a dot matches nothing. */
-	while ((m = take_member(s, &left)) != NULL) {
-		const char *path = path_here(s, m);
-
-		if (n > 0 && (*path != *p || !same_name(path, p, n)))
+	if (n == 0)
+		return;
+	/* Most differ in the first byte: none of those is looked at. */
+	if (s->length == 0)
+		s->matched &= *first_with(s, s->depth - 1, *p);
+	left = s->matched;
+	while ((m = take_member(s, &left)) != NULL)
+		if (!same_name(path_here(s, m), p, n))
 			unmatch(s, m);
-	}
 	s->length += n;
 }
 
@@ -172,6 +180,7 @@ split_path(struct json_skim *s, size_t m)
 		if (i > 0 && path[i - 1] != '.')
 			continue;
 		assert(levels < JSON_LEVELS_MAX);
+		*first_with(s, levels, path[i]) |= UINT32_C(1) << m;
 		s->name_at[levels++][m] = (unsigned char)i;
 	}
 	return levels;
