@@ -33,6 +33,8 @@ void __libc_free(void *); /* NOLINT(cert-dcl51-cpp): the name is glibc's */
 
 /* From this size on a block has a whole page in it, wherever it begins. */
 #define LARGE 8192
+/* The kernel clears these faster, and takes them back soon (fcgi/main.c). */
+#define HUGE_BLOCK (1 << 20)
 
 /*
  * This thread gave pages back and will soon be at rest: it is not to use them
@@ -48,7 +50,7 @@ free(void *p)
 	if (p == NULL)
 		return;
 	n = malloc_usable_size(p);
-	if (!sparing || n < LARGE || pages_forget(p, n) == -1)
+	if (n < (sparing ? LARGE : HUGE_BLOCK) || pages_forget(p, n) == -1)
 		explicit_bzero(p, n);
 	__libc_free(p);
 }
