@@ -20,7 +20,7 @@
 
 /*
  * Seconds within which a responder notices another file of keys, one after
- * another, and another one has read it; see fcgi/main.c.
+ * another, and another one has read it; see fcgi/renew.c.
  */
 #define NOTICED 6
 /* Lines may be written under the old key while journals are gone through. */
