@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pages.h"
+
+/* From here on the kernel clears faster: pages that it takes back. */
+#define LARGE (1 << 20)
+
 char buf_nothing[1];
 
 /* All of it: behind 'len' may stand what buf_room's caller never kept. */
@@ -15,7 +20,8 @@ static void
 drop(struct buf *b)
 {
 	if (b->cap > 0) {
-		explicit_bzero(b->data, b->cap);
+		if (b->cap < LARGE || pages_forget(b->data, b->cap) == -1)
+			explicit_bzero(b->data, b->cap);
 		free(b->data);
 	}
 }

@@ -23,6 +23,8 @@
 
 #define HEAD_MAX 16384
 #define HEAD_USUAL 1024
+/* From here on a body takes several huge pages. */
+#define BODY_LARGE (4 << 20)
 
 void
 http_from_fcgx(struct http *h, struct FCGX_Request *fcgx)
@@ -87,6 +89,8 @@ http_body(struct http *h, struct buf *body)
 	n = (size_t)announced;
 	if (n > 0 && (to = buf_room(body, n)) == NULL)
 		return HTTP_BODY_MEMORY;
+	if (n >= BODY_LARGE)
+		(void)pages_gather(to, n); /* without it is as good */
 	while (body->len < n) {
 		if ((got = read_some(h, to, n - body->len)) == 0) {
 			h->body_read = 1;

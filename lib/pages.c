@@ -24,6 +24,21 @@ give_back(char *p, size_t n)
 }
 
 int
+pages_gather(void *p, size_t n)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t before = (page - (uintptr_t)p % page) % page;
+	int saved = errno, bad;
+
+	if (n < before + page)
+		return 0;
+	bad = madvise((char *)p + before, (n - before) / page * page,
+	    MADV_HUGEPAGE);
+	errno = saved;
+	return bad;
+}
+
+int
 pages_forget(void *p, size_t n)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);

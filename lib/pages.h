@@ -1,4 +1,4 @@
-/* pages.h - memory that is not needed for a while, but keeps its place. */
+/* pages.h - how the kernel backs a piece of memory. */
 #ifndef PMPROXY_PAGES_H
 #define PMPROXY_PAGES_H
 
@@ -11,5 +11,12 @@
  * a fault for each page that is used again.
  */
 int pages_forget(void *, size_t n);
+
+/*
+ * 'n' bytes will be used from end to end: the kernel may back them with huge
+ * pages (2 MiB), which saves a fault for each small one. Takes up to a huge
+ * page more. 0, or -1 where there are none, which changes nothing else.
+ */
+int pages_gather(void *, size_t n);
 
 #endif

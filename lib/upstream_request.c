@@ -7,6 +7,9 @@
 
 /* For an answer that trickles; else libcurl's 16 KiB. */
 #define TRICKLE_BYTES 2048L
+/* libcurl polls twice for each piece that it sends, of 64 KiB by itself. */
+#define UPLOAD_BYTES (256L << 10)
+#define UPLOAD_LARGE (1L << 20)
 
 static size_t
 give_body(char *to, size_t size, size_t n, void *arg)
@@ -117,13 +120,21 @@ join_body(struct transfer *t)
 	return t->whole.failed ? -1 : 0;
 }
 
-static int
-set_body(struct transfer *t)
+static curl_off_t
+body_length(const struct transfer *t)
 {
 	curl_off_t length = 0;
 
 	for (size_t i = 0; i < t->x->n_body; i++)
 		length += (curl_off_t)t->x->body[i].iov_len;
+	return length;
+}
+
+static int
+set_body(struct transfer *t)
+{
+	const curl_off_t length = body_length(t);
+
 	if (curl_easy_setopt(t->easy, CURLOPT_POST, 1L) ||
 	    curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, length))
 		return -1;
@@ -131,7 +142,10 @@ set_body(struct transfer *t)
 		return join_body(t) == -1 ||
 		    curl_easy_setopt(
 			t->easy, CURLOPT_POSTFIELDS, t->whole.data);
-	return curl_easy_setopt(t->easy, CURLOPT_READFUNCTION, give_body) ||
+	return (length >= UPLOAD_LARGE &&
+		   curl_easy_setopt(
+		       t->easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BYTES)) ||
+	    curl_easy_setopt(t->easy, CURLOPT_READFUNCTION, give_body) ||
 	    curl_easy_setopt(t->easy, CURLOPT_READDATA, t) ||
 	    curl_easy_setopt(t->easy, CURLOPT_SEEKFUNCTION, rewind_body) ||
 	    curl_easy_setopt(t->easy, CURLOPT_SEEKDATA, t);

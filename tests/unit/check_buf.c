@@ -185,6 +185,22 @@ START_TEST(no_block_is_given_back_with_anything_in_it)
 }
 END_TEST
 
+/* The kernel clears those, but for what is left of pages at both ends. */
+START_TEST(large_blocks_are_cleared_as_well)
+{
+	struct buf b = BUF(8 << 20);
+	char *to;
+
+	for (size_t n = 1 << 20; n <= 4 << 20; n *= 2) {
+		ck_assert_ptr_nonnull(to = buf_room(&b, n));
+		memset(to, 'w', n);
+	}
+	buf_free(&b);
+	ck_assert_int_eq(freed, allocations);
+	ck_assert_int_eq(dirty, 0);
+}
+END_TEST
+
 START_TEST(what_stands_behind_len_is_wiped_as_well)
 {
 	struct buf b = BUF(4096);
@@ -321,6 +337,7 @@ cases(void)
 	tcase_add_test(t, failure_sticks_until_reset);
 	tcase_add_test(t, sizes_near_the_end_of_memory_are_refused);
 	tcase_add_test(t, no_block_is_given_back_with_anything_in_it);
+	tcase_add_test(t, large_blocks_are_cleared_as_well);
 	tcase_add_test(t, what_stands_behind_len_is_wiped_as_well);
 	tcase_add_test(t, reset_wipes_and_keeps_the_memory);
 	tcase_add_loop_test(t, each_allocation_may_fail, 1, 6);

@@ -263,6 +263,7 @@ static const struct {
 	    HTTP_BODY_NO_LENGTH, -1 },
 	{ "more than a record", "70000", 70000, 1 << 20, HTTP_BODY_OK, 70000 },
 	{ "large", "3000001", 3000001, 1 << 22, HTTP_BODY_OK, 3000001 },
+	{ "in huge pages", "5000001", 5000001, 1 << 23, HTTP_BODY_OK, 5000001 },
 	{ "large and short", "3000001", 3000000, 1 << 22, HTTP_BODY_SHORT,
 	    3000001 },
 };

@@ -1,5 +1,9 @@
-/* lib/pages: what is forgotten reads as zero and takes no memory. */
+/*
+ * lib/pages: what is forgotten reads as zero and takes no memory; no more is
+ * gathered than was named.
+ */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -86,6 +90,46 @@ START_TEST(a_refusal_is_told)
 }
 END_TEST
 
+/* Pages of 'memory' that may be part of a huge one, by the kernel's word. */
+static size_t
+gathered(void)
+{
+	FILE *maps = fopen("/proc/self/smaps", "r");
+	unsigned long begin = 0, end = 0, from, to;
+	unsigned long first = (unsigned long)memory;
+	char line[512];
+	size_t bytes = 0;
+
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2) {
+			begin = from > first ? from : first;
+			end = to < first + PAGES * page ? to
+							: first + PAGES * page;
+		} else if (begin < end && strncmp(line, "VmFlags:", 8) == 0 &&
+		    strstr(line, " hg") != NULL) {
+			bytes += end - begin;
+		}
+	}
+	ck_assert_int_eq(fclose(maps), 0);
+	return bytes / page;
+}
+
+START_TEST(whole_pages_are_gathered)
+{
+	size_t from = spans[_i].from * page / 16, to = spans[_i].to * page / 16;
+	size_t whole = (size_t)spans[_i].whole;
+
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK) == -1)
+		whole = 0;
+	ck_assert_int_eq(pages_gather(memory + from, to - from),
+	    whole == 0 && spans[_i].whole > 0 ? -1 : 0);
+	ck_assert_uint_eq(gathered(), whole);
+	for (size_t i = 0; i < PAGES * page; i++)
+		MUST(memory[i] == 'x');
+}
+END_TEST
+
 static TCase *
 cases(void)
 {
@@ -93,6 +137,7 @@ cases(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	ADD_ROWS(t, what_is_forgotten_is_zero_and_gone, spans);
+	ADD_ROWS(t, whole_pages_are_gathered, spans);
 	tcase_add_test(t, locked_memory_goes_back_as_well);
 	tcase_add_test(t, a_refusal_is_told);
 	return t;
