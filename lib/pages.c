@@ -32,8 +32,8 @@ pages_gather(void *p, size_t n)
 
 	if (n < before + page)
 		return 0;
-	bad = madvise((char *)p + before, (n - before) / page * page,
-	    MADV_HUGEPAGE);
+	bad = madvise(
+	    (char *)p + before, (n - before) / page * page, MADV_HUGEPAGE);
 	errno = saved;
 	return bad;
 }
