@@ -16,12 +16,12 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
 
 #include "lib/buf.h"
+#include "lib/limits.h"
 #include "lib/secret.h"
 #include "lib/text.h"
 #include "lib/upstream.h"
@@ -40,14 +40,7 @@
 static char url[64];
 static struct upstream *ours, *control;
 
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
+#define now_ms() limits_now()
 
 /* --- One exchange, and all that came of it. --- */
 
@@ -1344,39 +1337,6 @@ START_TEST(few_fields_of_a_head_come_through)
 }
 END_TEST
 
-/* --- The pool. --- */
-
-START_TEST(the_warmest_is_taken_first)
-{
-	struct upstream_pool *pool = upstream_pool_new(url, 2);
-	struct upstream *a = upstream_pool_take(pool);
-	struct upstream *b = upstream_pool_take(pool);
-	struct upstream *c = upstream_pool_take(pool);
-
-	ck_assert(a != b && b != c && a != c);
-	upstream_pool_give(pool, a);
-	upstream_pool_give(pool, b);
-	upstream_pool_give(pool, c); /* one too many: freed */
-	ck_assert_ptr_eq(upstream_pool_take(pool), b);
-	ck_assert_ptr_eq(upstream_pool_take(pool), a);
-	upstream_pool_give(pool, a);
-	upstream_pool_give(pool, b);
-	upstream_pool_give(pool, NULL);
-	upstream_pool_free(pool);
-	upstream_pool_free(NULL);
-	ck_assert_ptr_null(upstream_new(
-	    "http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
-}
-END_TEST
-
 static TCase *
 standin_cases(void)
 {
@@ -1407,7 +1367,6 @@ standin_cases(void)
 	tcase_add_loop_test(
 	    t, a_client_that_goes_away_is_noticed_at_once, 0, 2);
 	tcase_add_test(t, a_client_that_only_stirs_is_looked_at_now_and_then);
-	tcase_add_test(t, the_warmest_is_taken_first);
 	tcase_set_timeout(t, 120);
 	return t;
 }
