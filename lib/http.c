@@ -23,6 +23,7 @@
 
 #define HEAD_MAX 16384
 #define HEAD_USUAL 1024
+#define FIELD_MAX 2048 /* of a value, with its NUL */
 /* From here on a body takes several huge pages. */
 #define BODY_LARGE (4 << 20)
 
@@ -157,18 +158,33 @@ is_field_value(const char *s)
 	return *s == '\0';
 }
 
+/* Most values are texts as they are, for which formatting costs more. */
+static __attribute__((__format__(__printf__, 2, 0))) const char *
+field_value(char made[FIELD_MAX], const char *fmt, va_list ap)
+{
+	int n;
+
+	if (strcmp(fmt, "%s") == 0)
+		return va_arg(ap, const char *);
+	if (strchr(fmt, '%') == NULL)
+		return fmt;
+	n = vsnprintf(made, FIELD_MAX, fmt, ap);
+	return n < 0 || n >= FIELD_MAX ? NULL : made;
+}
+
 int
 http_head(struct http *h, const char *name, const char *fmt, ...)
 {
-	char value[2048];
+	char made[FIELD_MAX];
+	const char *value;
 	va_list ap;
-	int n;
 
 	assert(!h->head_sent && h->head.len > 0);
 	va_start(ap, fmt);
-	n = vsnprintf(value, sizeof(value), fmt, ap);
+	value = field_value(made, fmt, ap);
 	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(value) || !is_field_value(value)) {
+	if (value == NULL || strlen(value) >= FIELD_MAX ||
+	    !is_field_value(value)) {
 		log_warnx("the header field '%s' is not sent: its value has "
 			  "control characters or is too long",
 		    name);
@@ -176,7 +192,7 @@ http_head(struct http *h, const char *name, const char *fmt, ...)
 	}
 	(void)buf_puts(&h->head, name);
 	(void)buf_add(&h->head, ": ", 2);
-	(void)buf_add(&h->head, value, (size_t)n);
+	(void)buf_puts(&h->head, value);
 	return buf_add(&h->head, "\r\n", 2); /* tells of all before */
 }
 

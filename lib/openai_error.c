@@ -1,6 +1,8 @@
 /* Every error a client can see, in one table; the JSON is json-c's. */
 #include "openai.h"
 
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <json-c/json.h>
@@ -192,9 +194,9 @@ fill_anthropic(struct json_object *top, const struct error_row *row, int status,
 	    add_text(top, "request_id", request_id);
 }
 
-int
-openai_error_body(struct buf *b, enum openai_error error,
-    enum openai_dialect dialect, int status, const char *request_id)
+static int
+build_body(struct buf *b, enum openai_error error, enum openai_dialect dialect,
+    int status, const char *request_id)
 {
 	struct error_row row = errors[error];
 	struct json_object *top = json_object_new_object();
@@ -218,6 +220,40 @@ openai_error_body(struct buf *b, enum openai_error error,
 			    JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(top);
 	return bad ? -1 : 0;
+}
+
+/*
+ * OpenAI's objects with a status of ours are the same each time, so each is
+ * built once: a flood of refusals is to cost little. They hold no more than
+ * the table above, and stay for as long as the process.
+ */
+static _Atomic(char *) built[OPENAI_ERROR__MAX];
+
+static void
+keep(enum openai_error error, const char *text)
+{
+	char *copy = strdup(text), *none = NULL;
+
+	if (!atomic_compare_exchange_strong(&built[error], &none, copy))
+		free(copy); /* another thread's is the same */
+}
+
+int
+openai_error_body(struct buf *b, enum openai_error error,
+    enum openai_dialect dialect, int status, const char *request_id)
+{
+	const int same = dialect == OPENAI_DIALECT &&
+	    (status == 0 || status == errors[error].status);
+	const char *text = same ? atomic_load(&built[error]) : NULL;
+	const size_t at = b->len;
+
+	if (text != NULL)
+		return buf_puts(b, text);
+	if (build_body(b, error, dialect, status, request_id) == -1)
+		return -1;
+	if (same)
+		keep(error, b->data + at);
+	return 0;
 }
 
 int

@@ -215,6 +215,41 @@ START_TEST(an_upstream_error_takes_the_upstreams_status)
 }
 END_TEST
 
+static void
+add_body(struct buf *b, enum openai_error error, enum openai_dialect dialect,
+    int status)
+{
+	ck_assert_int_eq(openai_error_body(b, error, dialect, status, "r"), 0);
+}
+
+/* It is built once: whatever was asked for first, and in between. */
+START_TEST(an_error_is_the_same_each_time)
+{
+	const enum openai_error error = rows[_i].error;
+	struct buf event = BUF(4096), b = BUF(4096), small = BUF(40);
+	const char *first;
+
+	ck_assert_int_eq(
+	    openai_error_event(&event, error, OPENAI_DIALECT, "r"), 0);
+	ck_assert_ptr_nonnull(first = strchr(event.data, '{'));
+	add_body(&b, OPENAI_UPSTREAM_ERROR, OPENAI_DIALECT, 429);
+	add_body(&b, error, ANTHROPIC_DIALECT, 0);
+	buf_reset(&b);
+	add_body(&b, error, OPENAI_DIALECT, 0);
+	ck_assert_uint_eq(b.len, strlen(first) - strlen("\n\n"));
+	ck_assert_mem_eq(b.data, first, b.len);
+	is_openai(b.data, b.len, rows[_i].type, rows[_i].param, rows[_i].code);
+	buf_reset(&event);
+	add_body(&event, error, OPENAI_DIALECT, rows[_i].status);
+	ck_assert_str_eq(event.data, b.data);
+	ck_assert_int_eq(
+	    openai_error_body(&small, error, OPENAI_DIALECT, 0, "r"), -1);
+	buf_free(&event);
+	buf_free(&b);
+	buf_free(&small);
+}
+END_TEST
+
 START_TEST(a_request_id_is_text_or_null)
 {
 	struct buf b = BUF(4096);
@@ -360,6 +395,7 @@ cases(void)
 	ADD_ROWS(t, each_error_is_as_the_libraries_expect, rows);
 	tcase_add_test(t, the_table_is_whole);
 	ADD_ROWS(t, an_upstream_error_takes_the_upstreams_status, theirs);
+	ADD_ROWS(t, an_error_is_the_same_each_time, rows);
 	tcase_add_test(t, a_request_id_is_text_or_null);
 	tcase_add_test(t, a_full_buffer_is_told);
 	ADD_ROWS(t, an_error_event_is_read_wherever_the_stream_broke, broken);
