@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/watch.h"
 #include "lib/config.h"
+#include "lib/limits.h"
 #include "lib/log.h"
 #include "lib/text.h"
 
@@ -93,6 +95,14 @@ serve_run(int check)
 	return -1;
 }
 
+/*
+ * Clients are asked to close their connections for so long before lighttpd
+ * starts anew, and for so long from then on: it closes those that are idle once
+ * when it begins and once when the new process is there.
+ */
+#define ASKED_SECONDS 2
+#define STARTING_MS 5000
+
 /* A short file that the kernel or lighttpd wrote, without its newline. */
 static int
 read_short(const char *path, char *out, size_t size)
@@ -152,17 +162,39 @@ check_first(void)
 	return -1;
 }
 
+/*
+ * lighttpd closes kept connections without looking whether a request has just
+ * come on one. So whoever keeps one busy is asked by the responders to leave it;
+ * what is left then is idle.
+ */
+static void
+empty_connections(const char *run_dir)
+{
+	struct timespec left = { .tv_sec = ASKED_SECONDS };
+	int64_t until = limits_now() + ASKED_SECONDS * 1000 + STARTING_MS;
+
+	if (limits_closing_set(run_dir, until) != 1)
+		return; /* nobody is there to ask */
+	while (nanosleep(&left, &left) == -1 && errno == EINTR)
+		;
+}
+
 int
 serve_reload(void)
 {
 	struct config *config = config_load();
+	const char *run_dir;
 	pid_t gate;
 
 	if (config == NULL || check_first() == -1) {
 		config_free(config);
 		return -1;
 	}
-	gate = find_gate(config_text(config, CONFIG_RUN_DIR));
+	run_dir = config_text(config, CONFIG_RUN_DIR);
+	if ((gate = find_gate(run_dir)) != -1) {
+		empty_connections(run_dir);
+		gate = find_gate(run_dir);
+	}
 	config_free(config);
 	if (gate == -1) {
 		log_warnx("the gate does not run");

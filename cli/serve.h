@@ -10,7 +10,8 @@ int serve_run(int check);
 
 /*
  * Has a running gate read its settings and certificates anew; answers under
- * way go on. 0, or -1 after logging.
+ * way go on, and clients have been asked to close their connections for two
+ * seconds before it. 0, or -1 after logging.
  */
 int serve_reload(void);
 

@@ -158,6 +158,9 @@ answer_begin(struct call *c, int status)
 
 	c->status = status;
 	bad |= http_head(c->http, "x-request-id", "%s", c->id);
+	/* The web server obeys, and says so in its own words. */
+	if (limits_closing(c->gate->limits, limits_now()))
+		bad |= http_head(c->http, "Connection", "close");
 	if (c->route->dialect == ANTHROPIC_DIALECT)
 		bad |= http_head(c->http, "request-id", "%s", c->id);
 	bad |= origin_fields(c);

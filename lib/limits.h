@@ -151,6 +151,16 @@ limits_budget_look(struct limits *, uint64_t who, struct limits_budget *);
  */
 int limits_forget(const char *run_dir, uint64_t who, int windows);
 
+/*
+ * The web server is about to start anew: until then (limits_now(), a minute
+ * from now at most) responders ask clients to close their connections after an
+ * answer. No limit, but this is the memory that they share. For programs that
+ * have not opened it; root may. 1, 0 when there is no such memory, or -1.
+ */
+int limits_closing_set(const char *run_dir, int64_t until_ms);
+/* Whether they are to be asked now; not where that cannot be read. */
+int limits_closing(struct limits *, int64_t now_ms);
+
 /* Fills in the windows and takes nothing. */
 enum limits_result
 limits_peek(struct limits *, struct limits_window *, size_t n, int64_t now_ms);

@@ -10,6 +10,7 @@
  * limits_lease.c  places in flight, and giving back those of the dead
  * limits_budget.c the month's use, and what those in flight have reserved
  * limits_body.c   memory that bodies hold
+ * limits_closing.c  whether clients are asked to close their connections
  */
 #ifndef PMPROXY_LIMITS_INTERNAL_H
 #define PMPROXY_LIMITS_INTERNAL_H
@@ -22,7 +23,7 @@
 #include "limits.h"
 
 /* Raise it when anything below changes: an older file is then replaced. */
-#define LIMITS_VERSION UINT64_C(3)
+#define LIMITS_VERSION UINT64_C(4)
 #define LIMITS_MAGIC UINT64_C(0x706d6c696d697473)
 /* Written over it when the file was deleted and the users have to move on. */
 #define LIMITS_RETIRED UINT64_C(0x706d6c2d676f6e65)
@@ -123,6 +124,8 @@ struct limits_header {
 	_Atomic uint64_t magic;
 	uint64_t version, size;
 	char boot_id[40]; /* the clock starts again at every boot */
+	/* Clients are asked to close their connections until then. */
+	alignas(64) _Atomic int64_t closing_ms;
 	/* Leases of a process that have ever been in use. */
 	alignas(64) _Atomic uint32_t high[LIMITS_PROCESSES];
 	struct limits_lock lock[LIMITS_LOCKS];

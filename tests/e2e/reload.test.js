@@ -1,17 +1,20 @@
 'use strict';
 /*
  * SIGUSR1: lighttpd reads its certificate anew. Nothing under way is lost, and
- * nobody who comes meanwhile is turned away.
+ * nobody who comes meanwhile is turned away. "pmproxy reload" asks clients to
+ * close their connections before, so that no request comes on one that lighttpd
+ * closes.
  */
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
+const https = require('node:https');
 const os = require('node:os');
 const path = require('node:path');
 const { startStack, eventually } = require('./lib/stack');
 const { journal } = require('./lib/journal');
-const { CHAT, chunks, endsWithDone, faulty, said } = require('./lib/calls');
+const { CHAT, chat, chunks, endsWithDone, faulty, said } = require('./lib/calls');
 
 /* Another certificate under the same names; the gate's CA from now on. */
 function replaceCertificate(gate) {
@@ -77,6 +80,57 @@ test('responders of their own: streams run on beside the new process',
       assert.equal(journal(gate).filter((line) =>
         line.endpoint === 'chat.completions' && !line.estimated).length, 2);
     } finally {
+      await gate.stop();
+      fs.rmSync(folder, { recursive: true });
+    }
+  });
+
+/* Clients that ask without a pause, each on a connection that it keeps. */
+function busy(gate, clients) {
+  const agents = Array.from({ length: clients }, () =>
+    new https.Agent({ keepAlive: true, maxSockets: 1 }));
+  const answers = [];
+  let over = false;
+  const all = Promise.all(agents.map(async (agent) => {
+    while (!over) {
+      const { status, headers } = await gate.request(CHAT,
+        { ...chat(), agent });
+      answers.push({ status, connection: headers.connection });
+    }
+  }));
+
+  all.catch(() => {}); // stop() tells
+  return { answers, stop: async () => {
+    over = true;
+    await all.finally(() => agents.forEach((agent) => agent.destroy()));
+  } };
+}
+
+test('pmproxy reload: busy connections are closed by their clients',
+  { timeout: 60000 }, async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'pmreload.'));
+    const gate = await startStack({ tls: true, env: { PROCESSES: '1',
+      PMPROXY_SOCKET: path.join(folder, 'v1.socket') } });
+    const clients = busy(gate, 16);
+    const closing = ({ connection }) => connection === 'close';
+
+    try {
+      await eventually(() => clients.answers.length >= 100);
+      assert.ok(!clients.answers.some(closing));
+      replaceCertificate(gate);
+      const told = gate.reload();
+      await eventually(() => clients.answers.some(closing));
+      /* HTTP/2 has no such field, and would break at it. */
+      assert.equal((await gate.request(CHAT, { ...chat(), http: 2 })).status,
+        200);
+      await told;
+      await eventually(async () => await presented(gate) === 'renewed');
+      await eventually(() => servers(gate).length === 0, 20000);
+      await clients.stop();
+      assert.deepEqual(new Set(clients.answers.map(({ status }) => status)),
+        new Set([200]));
+    } finally {
+      await clients.stop().catch(() => {});
       await gate.stop();
       fs.rmSync(folder, { recursive: true });
     }

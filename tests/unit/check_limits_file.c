@@ -306,6 +306,52 @@ START_TEST(more_processes_than_rows_are_refused)
 }
 END_TEST
 
+START_TEST(a_word_to_close_is_heard_until_its_end)
+{
+	struct limits *second = limits_open(dir, 1);
+
+	ck_assert_ptr_nonnull(second);
+	ck_assert_int_eq(limits_closing(limits, T0), 0);
+	ck_assert_int_eq(limits_closing_set(dir, T0 + 1000), 1);
+	ck_assert_int_eq(limits_closing(limits, T0), 1);
+	ck_assert_int_eq(limits_closing(second, T0 + 999), 1);
+	ck_assert_int_eq(limits_closing(limits, T0 + 1000), 0);
+	/* It may be taken back. */
+	ck_assert_int_eq(limits_closing_set(dir, 0), 1);
+	ck_assert_int_eq(limits_closing(second, T0), 0);
+	limits_close(second);
+}
+END_TEST
+
+START_TEST(a_word_to_close_holds_for_a_minute_at_most)
+{
+	ck_assert_int_eq(limits_closing_set(dir, T0 + MINUTE), 1);
+	ck_assert_int_eq(limits_closing(limits, T0 - 1), 0);
+	ck_assert_int_eq(limits_closing(limits, T0), 1);
+	ck_assert_int_eq(limits_closing_set(dir, INT64_MAX), 1);
+	ck_assert_int_eq(limits_closing(limits, T0), 0);
+	ck_assert_int_eq(limits_closing_set(dir, INT64_MIN), 1);
+	ck_assert_int_eq(limits_closing(limits, T0), 0);
+}
+END_TEST
+
+START_TEST(where_no_gate_runs_nobody_is_asked_to_close)
+{
+	struct limits_map map = { 0 };
+
+	ck_assert_int_eq(limits_file_find(dir, &map), 1);
+	ck_assert_int_eq(limits_closing_set(dir, T0 + 1000), 1);
+	atomic_store(&map.header->magic, 0);
+	limits_file_close(&map);
+	ck_assert_int_eq(limits_closing(limits, T0), 0);
+	ck_assert_int_eq(limits_closing_set(dir, T0 + 1000), 0);
+	ck_assert_int_eq(unlink(file), 0);
+	ck_assert_int_eq(limits_closing_set(dir, T0 + 1000), 0);
+	ck_assert_int_eq(access(file, F_OK), -1);
+	ck_assert_int_eq(limits_closing_set("/nowhere", T0 + 1000), 0);
+}
+END_TEST
+
 static TCase *
 cases(void)
 {
@@ -329,6 +375,9 @@ cases(void)
 	tcase_add_test(t, a_file_cut_short_kills_nobody);
 	tcase_add_test(t, a_damaged_entry_counts_what_it_holds);
 	tcase_add_test(t, more_processes_than_rows_are_refused);
+	tcase_add_test(t, a_word_to_close_is_heard_until_its_end);
+	tcase_add_test(t, a_word_to_close_holds_for_a_minute_at_most);
+	tcase_add_test(t, where_no_gate_runs_nobody_is_asked_to_close);
 	return t;
 }
 

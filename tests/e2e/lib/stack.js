@@ -130,6 +130,14 @@ class Stack {
       { env: this.env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   }
 
+  /* "pmproxy reload"; resolves once lighttpd has been told. */
+  reload() {
+    return new Promise((resolve, reject) => {
+      child_process.execFile('pmproxy', ['reload'], { env: this.env },
+        (error, out, said) => (error ? reject(new Error(said)) : resolve()));
+    });
+  }
+
   /* pmkey with --json: what it printed, parsed (null when nothing). */
   pmkey(...args) {
     const out = this.run('pmkey', ...args, '--json');
@@ -198,7 +206,7 @@ class Standin {
     return this.#call(`/standin/requests?n=${n}${body ? '&body=1' : ''}`);
   }
 
-  /* { requests, open, aborted, done, connections, connections_open } */
+  /* { requests, posts, open, aborted, done, connections, connections_open } */
   stats() {
     return this.#call('/standin/stats');
   }
