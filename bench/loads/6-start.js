@@ -11,6 +11,9 @@ const { ROOT, streams, turns } = require('../lib/run.js');
 const LIMIT_MS = 30000;
 const CONNECTIONS = 32;
 const STREAMS = 50;
+/* What "pmproxy reload" takes, and some more. */
+const RELOAD_SECONDS = 2.5;
+const used = new WeakSet(); // connections
 
 /* How to start each in a folder at a port: [program, arguments, environment]. */
 function commands(stack) {
@@ -52,7 +55,11 @@ async function startOnce(gate, stack, key) {
   }
 }
 
-/* One chat: "answered", "closed" under it before anything came, or "lost". */
+/*
+ * One chat: "answered", "closed" under it before anything came on a connection
+ * that had brought an answer before, or "lost". Node's own word for such a
+ * connection (reusedSocket) is missing where a request waited for it.
+ */
 function chat(gate, agent) {
   const body = '{"model":"gpt-oss-120b","max_tokens":4,"messages":' +
     '[{"role":"user","content":"a note"}]}';
@@ -67,19 +74,24 @@ function chat(gate, agent) {
           resolve(answer.statusCode === 200 ? 'answered' : 'lost'));
         answer.on('error', () => resolve('lost'));
       });
-    request.on('error', (error) => resolve(request.reusedSocket &&
+    let kept = false;
+    request.on('socket', (socket) => {
+      kept = used.has(socket);
+      used.add(socket);
+    });
+    request.on('error', (error) => resolve(kept &&
       ['ECONNRESET', 'EPIPE'].includes(error.code) ? 'closed' : 'lost'));
     request.end(body);
   });
 }
 
 /*
- * Chats without a pause until stop() is called. One whose kept connection was
- * closed under it is sent again, as HTTP clients do; that must not be one that
- * the upstream had already.
+ * Chats without a pause until stop() is called, on connections that are kept or
+ * on one for each. None whose connection was closed may be one that the upstream
+ * had.
  */
-function steady(gate) {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+function steady(gate, keepAlive) {
+  const agent = new http.Agent({ keepAlive, maxSockets: CONNECTIONS });
   const count = { answered: 0, closed: 0, lost: 0 };
   let over = false;
   const all = Promise.all(Array.from({ length: CONNECTIONS }, async () => {
@@ -101,19 +113,19 @@ async function restart(seconds) {
     env: { PMPROXY_SOCKET: path.join(folder, 'v1.socket') } });
 
   try {
-    const before = (await gate.stack.standin.stats()).requests;
-    const load = steady(gate);
+    const before = (await gate.stack.standin.stats()).posts;
+    const load = [steady(gate, true), steady(gate, false)];
     const long = streams(gate, ['--streams', String(STREAMS), '--rate', '20',
-      '--events', String(20 * 4 * seconds)]);
+      '--events', String(Math.ceil(20 * (4 * seconds + 3 * RELOAD_SECONDS)))]);
     for (let i = 0; i < 3; i++) {
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-      process.kill(gate.stack.serverPid, 'SIGUSR1');
+      await gate.stack.reload();
     }
     const over = await long;
-    const count = await load.stop();
-    const { requests } = await gate.stack.standin.stats();
-    return { chats: { ...count, twice: requests - before - STREAMS -
-      count.answered }, streams: over };
+    const [kept, fresh] = await Promise.all(load.map((one) => one.stop()));
+    const { posts } = await gate.stack.standin.stats();
+    return { kept, fresh, twice: posts - before - STREAMS - kept.answered -
+      fresh.answered, streams: over };
   } finally {
     await gate.stop();
   }
@@ -138,14 +150,17 @@ async function run({ rounds, seconds, say }) {
   say(text[0]);
 
   const over = await restart(seconds);
-  const lost = over.chats.lost + Math.max(0, over.chats.twice) +
-    over.streams.lost + over.streams.merged + over.streams.failed;
-  text.push(`Three restarts (SIGUSR1) within ${4 * seconds} s of load: ` +
-    `${over.chats.answered} chats over ${CONNECTIONS} connections, ` +
-    `${over.chats.lost} lost, ${over.chats.twice} that the upstream had twice, ` +
-    `${over.chats.closed} sent again because their connection was being ` +
-    `closed; ${STREAMS} streams, ${over.streams.events} of ` +
-    `${over.streams.expected} events, ${over.streams.failed} broken.`, '');
+  const lost = over.kept.lost + over.kept.closed + over.fresh.lost +
+    Math.max(0, over.twice) + over.streams.lost + over.streams.merged +
+    over.streams.failed;
+  text.push(`Three restarts (pmproxy reload) under load: ` +
+    `${over.kept.answered} chats over ${CONNECTIONS} kept connections, ` +
+    `${over.kept.lost} lost, ${over.kept.closed} to be sent again because ` +
+    'their connection was being closed; ' +
+    `${over.fresh.answered} over new ones, ${over.fresh.lost} lost; ` +
+    `${over.twice} that the upstream had twice; ${STREAMS} streams, ` +
+    `${over.streams.events} of ${over.streams.expected} events, ` +
+    `${over.streams.failed} broken.`, '');
   say(text.at(-2));
   return { text: text.join('\n'), data: { ...results, restart: over },
     goals: [{ name: 'lost by three hot restarts under load', goal: 0,

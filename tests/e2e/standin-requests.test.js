@@ -174,7 +174,7 @@ describe('reports', { timeout: 30000 }, () => {
 		assert.deepEqual(await report(''), []);
 		assert.equal((await call).status, 200);
 		assert.deepEqual({ ...(await stats()), connections: 0, connections_open: 0 },
-			{ requests: 0, open: 0, aborted: 0, done: 0, connections: 0,
+			{ requests: 0, posts: 0, open: 0, aborted: 0, done: 0, connections: 0,
 				connections_open: 0 });
 	});
 });

@@ -13,7 +13,8 @@
 static struct {
 	struct record *ring[REPORT_KEPT];
 	size_t next; /* where the next record goes */
-	int64_t requests, open, done, aborted, connections, connections_open;
+	int64_t requests, posts, open, done, aborted;
+	int64_t connections, connections_open;
 	unsigned generation;
 	struct waiter *waiters;
 } report;
@@ -83,6 +84,7 @@ report_begin(struct view head, int counted)
 		return record;
 	ring_add(record);
 	report.requests++;
+	report.posts += head.n > 5 && memcmp(head.p, "POST ", 5) == 0;
 	report.open++;
 	report_changed();
 	return record;
@@ -135,8 +137,8 @@ report_reset(void)
 		report.ring[i] = NULL;
 	}
 	report.next = 0;
-	report.requests = report.open = report.done = report.aborted = 0;
-	report.connections = 0;
+	report.requests = report.posts = report.connections = 0;
+	report.open = report.done = report.aborted = 0;
 	report.generation++;
 	report_changed();
 }
@@ -177,6 +179,7 @@ report_stats(void)
 	struct json_object *stats = json_object_new_object();
 
 	put(stats, "requests", report.requests);
+	put(stats, "posts", report.posts);
 	put(stats, "open", report.open);
 	put(stats, "aborted", report.aborted);
 	put(stats, "done", report.done);
