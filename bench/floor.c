@@ -7,9 +7,15 @@
  * FLOOR=exchange  the upstream's, over one kept handle of libcurl a thread
  * FLOOR=bare      the same bytes over a bare kept socket, one send(2), poll(2)
  *                 and recv(2), nothing of them read: what the kernel takes
+ *
+ * Those are for short bodies, these for large ones, of which lighttpd asks:
+ *
+ * FLOOR=read      the body whole into fresh memory, a constant answer
+ * FLOOR=post      and on to the upstream over the kept handle of libcurl
  */
 #include <curl/curl.h>
 #include <fcgiapp.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -21,6 +27,7 @@
 #include "fcgi/gate.h"
 #include "fcgi/workers.h"
 #include "lib/log.h"
+#include "lib/pages.h"
 
 #define ANSWER_BYTES 500
 #define BODY_MAX 4096
@@ -34,7 +41,7 @@ struct exchange {
 
 static char answer[ANSWER_BYTES + 1];
 static char url[512]; /* empty: no exchange */
-static int bare;
+static int bare, large;
 
 static size_t
 take(char *p, size_t size, size_t n, void *arg)
@@ -135,16 +142,61 @@ pass_on(FCGX_Stream *out, struct exchange *x, long n)
 	put(out, (int)status, x->answered, x->n_answered);
 }
 
-/* In place of the gate's (fcgi/gate.h); this gate is no more than a name. */
-void
-serve(struct gate *g, struct http *http)
+static void
+post(struct http *http, char *body, size_t n)
+{
+	const char *path = FCGX_GetParam("REQUEST_URI", http->fcgx->envp);
+	const char *type = FCGX_GetParam("CONTENT_TYPE", http->fcgx->envp);
+	struct exchange *x = kept();
+	struct curl_slist *fields;
+	char to[1024], field[256];
+
+	(void)snprintf(to, sizeof(to), "%s%s", url, path);
+	(void)snprintf(field, sizeof(field), "Content-Type: %s", type);
+	fields = curl_slist_append(NULL, field);
+	if (fields == NULL || curl_easy_setopt(x->easy, CURLOPT_URL, to) ||
+	    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, fields) ||
+	    curl_easy_setopt(x->easy, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10) ||
+	    curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, body))
+		log_fatalx("libcurl cannot post");
+	pass_on(http->fcgx->out, x, (long)n);
+	curl_slist_free_all(fields);
+}
+
+static void
+serve_large(struct http *http)
+{
+	int64_t n = http_body_announced(http);
+	char *body = malloc((size_t)n + 1);
+	int at = 0, got;
+
+	if (http_is_asking(http)) {
+		put(http->fcgx->out, 200, "", 0);
+		free(body);
+		return;
+	}
+	if (body == NULL || n < 0 || n > INT_MAX)
+		log_fatalx("no room for a body");
+	(void)pages_gather(body, (size_t)n);
+	while (at < n &&
+	    (got = FCGX_GetStr(body + at, (int)n - at, http->fcgx->in)) > 0)
+		at += got;
+	(void)FCGX_GetChar(http->fcgx->in); /* to its end */
+	if (*url != '\0' && at > 0)
+		post(http, body, (size_t)at);
+	else
+		put(http->fcgx->out, 200, answer, ANSWER_BYTES);
+	free(body);
+}
+
+static void
+serve_short(struct http *http)
 {
 	struct exchange *x = *url != '\0' ? kept() : NULL;
 	FCGX_Stream *in = http->fcgx->in, *out = http->fcgx->out;
 	char body[BODY_MAX];
 	int n, all = 0;
 
-	(void)g;
 	/* lighttpd loses an answer when its request is not read. */
 	while ((n = FCGX_GetStr(body, sizeof(body), in)) > 0) {
 		if (x != NULL && n + all <= BODY_MAX)
@@ -157,6 +209,17 @@ serve(struct gate *g, struct http *http)
 		pass_on(out, x, all);
 	else
 		put(out, 200, answer, ANSWER_BYTES);
+}
+
+/* In place of the gate's (fcgi/gate.h); this gate is no more than a name. */
+void
+serve(struct gate *g, struct http *http)
+{
+	(void)g;
+	if (large)
+		serve_large(http);
+	else
+		serve_short(http);
 	http->body_read = http->head_sent = 1;
 }
 
@@ -181,9 +244,11 @@ main(void)
 	memset(answer, ' ', ANSWER_BYTES);
 	memcpy(answer, "{}", 2);
 	bare = strcmp(what, "bare") == 0;
-	if (bare || strcmp(what, "exchange") == 0)
-		(void)snprintf(url, sizeof(url), "%s/v1/chat/completions",
-		    config_text(config, CONFIG_UPSTREAM_URL));
+	large = strcmp(what, "read") == 0 || strcmp(what, "post") == 0;
+	if (bare || strcmp(what, "exchange") == 0 || strcmp(what, "post") == 0)
+		(void)snprintf(url, sizeof(url), "%s%s",
+		    config_text(config, CONFIG_UPSTREAM_URL),
+		    large ? "" : "/v1/chat/completions");
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || FCGX_Init() != 0)
 		log_fatalx("libcurl or libfcgi cannot start");
 	workers_start(NULL, threads, 0);

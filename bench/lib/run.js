@@ -64,11 +64,11 @@ function streams(gate, args) {
     { API_KEY: gate.key }, [0, 1])));
 }
 
-/* bodies.js: what it prints. */
-async function bodies(gate, args) {
-  return JSON.parse(await output(process.execPath,
+/* bodies.js: what it prints, and 'cpu'. */
+function bodies(gate, args) {
+  return taking(gate, async () => JSON.parse(await output(process.execPath,
     [path.join(ROOT, 'bench/bodies.js'), gate.url, ...args.map(String)],
-    { API_KEY: gate.key }));
+    { API_KEY: gate.key })));
 }
 
 /*
