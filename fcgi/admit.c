@@ -20,13 +20,19 @@ keyed_hash(const struct gate *g, char kind, const void *p, size_t n)
 	return hash;
 }
 
+/* Two windows may ask for it. */
 static uint64_t
-address_hash(const struct call *c)
+address_hash(struct call *c)
 {
 	unsigned char network[HTTP_NETWORK_SIZE];
-	size_t n = http_client_network(c->http, &c->gate->peers, network);
+	size_t n;
 
-	return keyed_hash(c->gate, (char)network[0], network + 1, n - 1);
+	if (c->address_hash != 0)
+		return c->address_hash;
+	n = http_client_network(c->http, &c->gate->peers, network);
+	c->address_hash =
+	    keyed_hash(c->gate, (char)network[0], network + 1, n - 1);
+	return c->address_hash;
 }
 
 /* Takes one from a window of this address. */

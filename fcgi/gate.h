@@ -71,6 +71,7 @@ struct call {
 	struct settings_values live;
 	struct key key;
 	uint64_t key_hash; /* key_who: the same for all of its family */
+	uint64_t address_hash; /* 0: not asked for yet */
 	struct buf body;
 	uint64_t ticket; /* of what the body holds; 0: nothing */
 	int in_flight; /* counted as such */

@@ -1,5 +1,8 @@
 'use strict';
-/* What those cost who are refused, beside one who is served. */
+/*
+ * What those cost who are refused, beside one who is served, and beside the
+ * least of an answer: libfcgi's, and always the same (bench/floor.c).
+ */
 const { withAll } = require('../lib/gates.js');
 const { median, ratio, show, showSpread, table } = require('../lib/numbers.js');
 const { chats, turns } = require('../lib/run.js');
@@ -7,19 +10,26 @@ const { chats, turns } = require('../lib/run.js');
 const CONNECTIONS = 32;
 const KINDS = ['served', 'bad key', 'limited key'];
 
+/* Who asks it. */
+function lanesOf(gate) {
+  if (gate.name.startsWith('floor'))
+    return [{ ...gate, name: `pmproxy, ${gate.name}` }];
+  const limited = gate.stack.pmkey('create', '--label', 'limited',
+    '--rate-limit', '1').key;
+
+  return KINDS.map((kind) => ({ ...gate, kind, name: `${gate.name}, ${kind}`,
+    key: kind === 'limited key' ? limited : gate.key }));
+}
+
 const cost = (r) => r.each.web + r.each.responders;
 
 async function run({ rounds, seconds, say }) {
   let results;
   let text;
 
-  await withAll({ names: ['pmproxy', 'caddy'] }, async (gates) => {
-    const lanes = gates.flatMap((gate) => {
-      const limited = gate.stack.pmkey('create', '--label', 'limited',
-        '--rate-limit', '1').key;
-      return KINDS.map((kind) => ({ ...gate, kind, name: `${gate.name}, ${kind}`,
-        key: kind === 'limited key' ? limited : gate.key }));
-    });
+  await withAll({ names: ['pmproxy', 'caddy'], floors: ['answer'] }, async (
+    gates) => {
+    const lanes = gates.flatMap(lanesOf);
     results = await turns(rounds, lanes, (gate) => chats(gate, { seconds,
       connections: CONNECTIONS,
       env: gate.kind === 'bad key' ? { BENCH_KEYS: 'bad' } : {} }));
