@@ -211,6 +211,36 @@ keys_record_parse(
 	return bad ? -1 : 0;
 }
 
+int
+keys_record_glance(const char *text, size_t len, struct keys_record *record)
+{
+	char number[2][NUMBER_SIZE], hash[2 * SECRET_DIGEST_LEN + 1];
+	struct json_member m[] = {
+		{ .path = "version", .text = number[0], .size = NUMBER_SIZE },
+		{ .path = "expires", .text = number[1], .size = NUMBER_SIZE },
+		{ .path = "hash", .text = hash, .size = sizeof(hash) },
+		{ .path = "disabled" },
+	};
+	struct json_skim skim;
+	int64_t version;
+
+	memset(record, 0, sizeof(*record));
+	json_skim_init(&skim, m, LENGTH(m));
+	if (len > KEYS_RECORD_MAX || json_skim_feed(&skim, text, len) == -1 ||
+	    json_skim_end(&skim) == -1 ||
+	    json_member_i64(&m[0], VERSION, VERSION, &version) == -1 ||
+	    (m[1].type != JSON_ABSENT &&
+		json_member_i64(&m[1], 0, INT64_MAX, &record->key.expires) ==
+		    -1) ||
+	    m[2].type != JSON_STRING || m[2].truncated ||
+	    text_unhex(record->hash, SECRET_DIGEST_LEN, hash) == -1 ||
+	    (m[3].type != JSON_ABSENT && m[3].type != JSON_TRUE &&
+		m[3].type != JSON_FALSE))
+		return -1;
+	record->key.disabled = m[3].type == JSON_TRUE;
+	return 0;
+}
+
 /* Takes over 'member', which is NULL when there was no memory for it. */
 static int
 set(struct json_object *to, const char *name, struct json_object *member)

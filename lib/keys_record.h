@@ -53,6 +53,12 @@ int keys_family_read(struct db *, const struct key *, struct buf *ids);
 int keys_family_add(struct db *, const char *family, const char *id);
 int keys_family_forget(struct db *, const char *id);
 
+/*
+ * Whether its key is let in: fills in hash, 'disabled' and 'expires', and
+ * nothing else. 0, or -1 when these cannot be read.
+ */
+int keys_record_glance(const char *text, size_t len, struct keys_record *);
+
 /* 0, or -1 when it is not a record with valid settings. Logs nothing. */
 int keys_record_parse(
     const char *id, const char *text, size_t len, struct keys_record *);

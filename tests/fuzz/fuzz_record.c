@@ -44,6 +44,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		    first.key.budget_eur == second.key.budget_eur &&
 		    first.key.budget_tokens == second.key.budget_tokens &&
 		    first.key.rate_limit == second.key.rate_limit);
+		/* A glance lets in, or not, whom the whole record would. */
+		must(keys_record_glance(old.data, old.len, &second) == 0);
+		must(memcmp(first.hash, second.hash, sizeof(first.hash)) == 0);
+		must(first.key.expires == second.key.expires &&
+		    first.key.disabled == second.key.disabled);
 	}
 	buf_free(&old);
 	buf_free(&out);

@@ -485,6 +485,12 @@ START_TEST(a_damaged_record_stops_only_its_key)
 	snprintf(text, sizeof(text), "{\"version\":1,\"hash\":\"%s\"}", hex);
 	put_raw(name, text); /* the rows differ from this one */
 	ck_assert_int_eq(verify(k, secret, NOW), KEYS_OK);
+	/* Of one that is not let in no more is read than of an unknown one. */
+	snprintf(text, sizeof(text),
+	    "{\"version\":1,\"hash\":\"%s\",\"disabled\":true,\"label\":1}",
+	    hex);
+	put_raw(name, text);
+	ck_assert_int_eq(verify(k, secret, NOW), KEYS_DISABLED);
 	buf_free(&record);
 	keys_close(k);
 }
