@@ -124,8 +124,6 @@ struct limits_header {
 	_Atomic uint64_t magic;
 	uint64_t version, size;
 	char boot_id[40]; /* the clock starts again at every boot */
-	/* Clients are asked to close their connections until then. */
-	alignas(64) _Atomic int64_t closing_ms;
 	/* Leases of a process that have ever been in use. */
 	alignas(64) _Atomic uint32_t high[LIMITS_PROCESSES];
 	struct limits_lock lock[LIMITS_LOCKS];
@@ -134,6 +132,8 @@ struct limits_header {
 	struct limits_hold hold[LIMITS_PROCESSES][LIMITS_LEASES];
 	/* Guarded by the lock of the leases of the same 'who'. */
 	struct limits_tally tally[LIMITS_STRIPES][LIMITS_WAYS];
+	/* Clients are asked to close their connections until then. */
+	_Atomic int64_t closing_ms;
 	uint64_t tickets; /* given out; none is given twice */
 	uint32_t bodies_high; /* those that have ever been in use */
 	struct limits_held_body body[LIMITS_BODIES];
