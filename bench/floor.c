@@ -212,20 +212,41 @@ serve_short(struct http *http)
 }
 
 /* In place of the gate's (fcgi/gate.h); this gate is no more than a name. */
-void
-serve(struct gate *g, struct http *http)
+int
+serve(struct gate *g, struct http *http, struct call *c)
 {
 	(void)g;
+	(void)c;
 	if (large)
 		serve_large(http);
 	else
 		serve_short(http);
 	http->body_read = http->head_sent = 1;
+	return 0;
+}
+
+/* No answer here goes on without its thread. */
+void
+serve_rest(struct call *c)
+{
+	(void)c;
+}
+
+void
+relay_start(struct call *c)
+{
+	(void)c;
 }
 
 void
 wipe_stack(void)
 {
+}
+
+void
+wipe_sparingly(int yes)
+{
+	(void)yes;
 }
 
 int

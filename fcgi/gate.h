@@ -26,6 +26,7 @@
 struct catalog;
 struct connections;
 struct json_object;
+struct relay;
 
 /* Made once; constant but for what guards itself. */
 struct gate {
@@ -38,6 +39,7 @@ struct gate {
 	struct limits *limits;
 	struct usage_journal *journal;
 	struct upstream_pool *upstreams;
+	struct upstream_loop *loop; /* for streams */
 	struct catalog *catalog;
 	unsigned char secret[32];
 	unsigned confined; /* enum sandbox_part: what holds */
@@ -59,7 +61,7 @@ enum window {
 	WINDOW__MAX
 };
 
-/* The request in hand; lives on the worker's stack and is wiped after it. */
+/* The request in hand; wiped after it. */
 struct call {
 	struct gate *gate;
 	struct http *http;
@@ -86,6 +88,7 @@ struct call {
 	int open_ended; /* its answer is as long as the model likes */
 	struct limits_lease lease;
 	int64_t retry_ms; /* when a refusal says when to return */
+	struct relay *stream; /* its answer goes on without this thread */
 };
 
 /* A way to answer: a path, and what has to be true first. */
@@ -104,8 +107,13 @@ struct route {
 	enum openai_error (*answer)(struct call *);
 };
 
-/* serve.c: the life of one request. */
-void serve(struct gate *, struct http *);
+/*
+ * serve.c: the life of one request. 1 when its answer goes on without this
+ * thread: relay_start is to be called, and serve_rest once workers_take_back
+ * was. 0: it is over.
+ */
+int serve(struct gate *, struct http *, struct call *);
+void serve_rest(struct call *);
 
 /*
  * wipe.c: clears what earlier calls left on this thread's stack. (free(3) and
@@ -114,11 +122,11 @@ void serve(struct gate *, struct http *);
 void wipe_stack(void);
 
 /*
- * wipe.c, for who will wait long: what is below the caller's frame goes back
- * to the kernel until it is used again, and so does what is freed from here
- * to the next wipe_stack.
+ * From now on what this thread frees goes back to the kernel where that is a
+ * page or more: of a stream much was given back (http_settle), and wiping it
+ * by hand would take it all again.
  */
-void give_stack_back(void);
+void wipe_sparingly(int yes);
 
 /*
  * confine.c: the process becomes the owner of STATE_DIR; it is confined; 1
@@ -187,6 +195,12 @@ enum openai_error answer_json(struct call *, int status, struct json_object *);
 /* relay.c: to the upstream and back. */
 enum upstream_end relay_run(struct call *, const struct upstream_exchange *);
 enum openai_error relay_answer(struct call *);
+/*
+ * A stream: on its way, from where workers_take_back is called, and what is
+ * left to do then.
+ */
+void relay_start(struct call *);
+enum openai_error relay_rest(struct call *);
 
 /* account.c: one journal line a request, and the windows settled. */
 struct outcome {

@@ -32,6 +32,8 @@
 
 /* Threads beside those in flight, to say "busy" and answer /health. */
 #define SPARE_THREADS 16
+/* Heaps for all of them: with more of them each keeps some for itself. */
+#define ARENAS_MOST 2
 #define BACKLOG 1024
 /* Warm connections to the upstream, beyond those in use. */
 #define IDLE_UPSTREAMS 64
@@ -61,6 +63,8 @@ harden(void)
 	 * keeps more and more of them: for good where memory is locked.
 	 */
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	/* What one thread freed the others shall use again. */
+	(void)mallopt(M_ARENA_MAX, ARENAS_MOST);
 #endif
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
@@ -248,6 +252,10 @@ main(int argc, char *argv[])
 	confine(&gate);
 	if (catalog_answer_probes(&gate) == -1)
 		log_fatalx("cannot start the thread that asks the upstream");
+	gate.loop =
+	    upstream_loop_new(config_text(gate.config, CONFIG_UPSTREAM_URL));
+	if (gate.loop == NULL)
+		log_fatalx("the gate cannot start");
 	workers_start(&gate, threads, shared_socket);
 	code = wait_for_reason(&gate, &signals);
 	workers_drain();

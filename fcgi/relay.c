@@ -2,7 +2,7 @@
  * From an admitted key to the upstream: the body is read, understood and
  * changed by a few spliced bytes.
  */
-#include "relay.h"
+#include "relay_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,6 @@
 #include "lib/log.h"
 #include "lib/secret.h"
 #include "lib/text.h"
-#include "relay_internal.h"
 
 /* Of one, with its name. */
 #define FIELD_MAX 1024
@@ -92,19 +91,21 @@ relay_run(struct call *c, const struct upstream_exchange *x)
 	return end;
 }
 
-static enum upstream_end
-exchange(struct relay *r)
+int
+relay_prepare(struct relay *r, struct call *c, struct upstream_exchange *x)
 {
-	struct call *c = r->c;
-	struct iovec pieces[OPENAI_PIECES_MAX];
-	struct relay_fields fields;
-	struct upstream_exchange x = {
+	*r = (struct relay){ .c = c,
+		.held = BUF(METER_HOLD_MAX + RELAY_ERROR_MAX),
+		.body_bytes = (int64_t)c->body.len,
+		.first_byte_ms = -1 };
+	*x = (struct upstream_exchange){
 		.method = "POST",
 		.path = http_path(c->http),
-		.body = pieces,
+		.fields = (const char *const *)r->fields.field,
+		.body = r->pieces,
 		.n_body = openai_pieces(
-		    &c->request, c->body.data, c->body.len, pieces),
-		.trickles = c->request.stream,
+		    &c->request, c->body.data, c->body.len, r->pieces),
+		.name = c->id,
 		.connect_ms = c->live.number[CONFIG_CONNECT_TIMEOUT] * 1000,
 		.first_byte_ms =
 		    c->live.number[CONFIG_FIRST_BYTE_TIMEOUT] * 1000,
@@ -112,14 +113,25 @@ exchange(struct relay *r)
 		.total_ms = c->live.number[CONFIG_TOTAL_TIMEOUT] * 1000,
 		.watch_fd = http_watch_fd(c->http),
 	};
-	enum upstream_end end = UPSTREAM_UNREACHABLE;
+	relay_pass(r, x);
+	return relay_fields_fill(c, &r->fields, 1);
+}
 
-	relay_pass(r, &x);
-	x.fields = (const char *const *)fields.field;
-	if (relay_fields_fill(c, &fields, 1) == 0)
+static enum openai_error
+exchange(struct call *c)
+{
+	struct upstream_exchange x;
+	struct relay r;
+	enum upstream_end end = UPSTREAM_UNREACHABLE;
+	enum openai_error error;
+
+	if (relay_prepare(&r, c, &x) == 0)
 		end = relay_run(c, &x);
-	relay_fields_free(&fields);
-	return end;
+	relay_fields_free(&r.fields);
+	error = relay_end(&r, end);
+	buf_free(&r.held);
+	secret_wipe(&r.meter, sizeof(r.meter));
+	return error;
 }
 
 static enum openai_error
@@ -200,9 +212,6 @@ admit(struct call *c)
 enum openai_error
 relay_answer(struct call *c)
 {
-	struct relay r = { .c = c,
-		.held = BUF(METER_HOLD_MAX + RELAY_ERROR_MAX),
-		.first_byte_ms = -1 };
 	enum openai_error error;
 
 	if ((error = admit_load(c)) != OPENAI_OK ||
@@ -214,9 +223,5 @@ relay_answer(struct call *c)
 	if (http_write_timeout(c->http, c->live.number[CONFIG_IDLE_TIMEOUT]) ==
 	    -1)
 		return OPENAI_INTERNAL;
-	r.body_bytes = (int64_t)c->body.len;
-	error = relay_end(&r, exchange(&r));
-	buf_free(&r.held);
-	secret_wipe(&r.meter, sizeof(r.meter));
-	return error;
+	return c->request.stream ? relay_flow_begin(c) : exchange(c);
 }

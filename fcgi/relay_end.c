@@ -73,8 +73,10 @@ finish_stopped(struct relay *r)
 	if (!r->head_sent)
 		return OPENAI_CLIENT_GONE;
 	/* Many a client hangs up on the last event. */
-	if (r->kind == EVENTS && r->meter.finished)
+	if (r->kind == EVENTS && r->meter.finished) {
+		(void)relay_send_held(r);
 		return OPENAI_OK;
+	}
 	/* A client that closed one direction only may still read on. */
 	return finish_broken(r);
 }

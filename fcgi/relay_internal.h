@@ -7,6 +7,7 @@
 
 #include "gate.h"
 #include "lib/meter.h"
+#include "relay.h"
 
 /* An error's text; a longer one is replaced by ours. */
 #define RELAY_ERROR_MAX 65536
@@ -37,6 +38,15 @@ struct relay {
 	int accounted;
 	int settled; /* what a stream does not need was given back */
 	char tail[2]; /* the last two bytes sent, carriage returns left out */
+	/* Of the exchange, which borrows them. */
+	struct iovec pieces[OPENAI_PIECES_MAX];
+	struct relay_fields fields;
+	/* On the loop, where nothing may wait: for a client, or a disk. */
+	struct upstream_flow *flow; /* NULL: on a thread of its own */
+	enum upstream_end end; /* how it went there */
+	struct buf outbox; /* what may be too much for the client at once */
+	size_t outbox_at; /* sent up to here */
+	size_t unchecked; /* sent since the client was seen to take more */
 };
 
 /* An endpoint that is paid by the minute or the page tells no tokens. */
@@ -53,6 +63,14 @@ int relay_send_held(struct relay *);
 
 /* Puts the callbacks that pass an answer on into an exchange. */
 void relay_pass(struct relay *, struct upstream_exchange *);
+
+/* What one begins with; -1 for lack of memory (logged). Frees nothing. */
+int relay_prepare(struct relay *, struct call *, struct upstream_exchange *);
+
+/* relay_flow.c: a stream, and what is done instead on the loop. */
+enum openai_error relay_flow_begin(struct call *);
+int relay_flow_send(struct relay *, const char *, size_t);
+int relay_flow_pause(struct relay *);
 
 /* Ends the answer; OPENAI_OK, or the error to answer with instead. */
 enum openai_error relay_end(struct relay *, enum upstream_end);

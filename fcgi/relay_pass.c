@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "lib/log.h"
+
 /*
  * So much of a plain answer is kept back: a short one is then sent whole,
  * with its length, and an upstream that breaks early can still be reported
@@ -75,6 +77,8 @@ relay_send(struct relay *r, const char *p, size_t n)
 			r->tail[0] = r->tail[1];
 			r->tail[1] = p[i];
 		}
+	if (r->flow != NULL)
+		return relay_flow_send(r, p, n);
 	return n > 0 ? http_write(r->c->http, p, n) : 0;
 }
 
@@ -129,6 +133,7 @@ on_head(void *arg, const struct upstream_head *head)
 	struct relay *r = arg;
 	enum meter_format format = METER_OPAQUE;
 
+	log_request(r->c->id); /* a loop has many */
 	r->head = *head;
 	r->kind = PLAIN;
 	if (!relay_is_success(r)) {
@@ -141,6 +146,18 @@ on_head(void *arg, const struct upstream_head *head)
 	}
 	meter_init(&r->meter, format, r->c->request.strip_usage);
 	return r->kind == EVENTS ? relay_send_head(r, -1) : 0;
+}
+
+/*
+ * The last event and what may follow it: the client has it only once the use
+ * is written down, and that is a worker's.
+ */
+static int
+keep_last(struct relay *r, const char *p, size_t n)
+{
+	if (r->held.len + n > METER_HOLD_MAX + RELAY_ERROR_MAX)
+		return -1;
+	return buf_add(&r->held, p, n);
 }
 
 static int
@@ -159,6 +176,8 @@ take_events(struct relay *r, const char *p, size_t n)
 			buf_reset(&r->held);
 			break;
 		case METER_LAST:
+			if (r->flow != NULL)
+				return keep_last(r, p, n);
 			relay_settle(r, r->head.status, 1);
 			/* FALLTHROUGH */
 		case METER_PASS:
@@ -202,11 +221,14 @@ on_body(void *arg, const char *p, size_t n)
 
 	if (n == 0)
 		return 0;
+	log_request(r->c->id);
 	if (r->answer_bytes == 0)
 		r->first_byte_ms = limits_now();
 	r->answer_bytes += (int64_t)n;
 	if (r->answer_bytes > RELAY_ANSWER_MAX)
 		return -1;
+	if (r->kind == EVENTS && r->flow != NULL && r->meter.finished)
+		return keep_last(r, p, n);
 	if (r->kind == EVENTS)
 		return take_events(r, p, n);
 	if (r->kind == PLAIN)
@@ -216,23 +238,6 @@ on_body(void *arg, const char *p, size_t n)
 	return r->answer_bytes > 16 * RELAY_ERROR_MAX ? -1 : 0;
 }
 
-/* To take a request in takes more than to wait, or to pass events on. */
-static void
-give_back(struct relay *r)
-{
-	http_settle(r->c->http);
-	give_stack_back();
-}
-
-static void
-on_wait(void *arg)
-{
-	struct relay *r = arg;
-
-	if (r->c->request.stream)
-		give_back(r);
-}
-
 static int
 on_pause(void *arg)
 {
@@ -240,15 +245,12 @@ on_pause(void *arg)
 
 	if (!r->head_sent)
 		return 0;
-	if (http_flush(r->c->http) == -1)
-		return -1;
-	if (r->kind == EVENTS && !r->settled) {
+	if (!r->settled && r->kind == EVENTS && r->head.body_taken) {
 		r->settled = 1;
-		if (r->head.body_taken)
-			buf_free(&r->c->body);
-		give_back(r);
+		buf_free(&r->c->body);
+		http_settle(r->c->http);
 	}
-	return 0;
+	return r->flow != NULL ? relay_flow_pause(r) : http_flush(r->c->http);
 }
 
 static int
@@ -267,7 +269,7 @@ on_silence(void *arg, int64_t silent_ms)
 	int64_t every = r->c->live.number[CONFIG_KEEPALIVE_INTERVAL] * 1000;
 	const char *comment = ": keep-alive\n\n";
 
-	if (r->kind != EVENTS)
+	if (r->kind != EVENTS || r->meter.finished)
 		return INT32_MAX;
 	if (silent_ms < every)
 		return every - silent_ms;
@@ -285,7 +287,6 @@ on_silence(void *arg, int64_t silent_ms)
 void
 relay_pass(struct relay *r, struct upstream_exchange *x)
 {
-	x->on_wait = on_wait;
 	x->on_head = on_head;
 	x->on_body = on_body;
 	x->on_pause = on_pause;

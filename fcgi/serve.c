@@ -201,19 +201,36 @@ begin(struct call *c, struct gate *g, struct http *http)
 	c->origin = allowed_origin(c);
 }
 
-void
-serve(struct gate *g, struct http *http)
+static void
+end(struct call *c, enum openai_error error)
+{
+	if (error != OPENAI_OK)
+		answer_error(c, error, 0);
+	buf_free(&c->body); /* before its room is given back */
+	admit_release(c);
+	metrics_end(c);
+	secret_wipe(c, sizeof(*c));
+	log_request(NULL);
+}
+
+int
+serve(struct gate *g, struct http *http, struct call *c)
 {
 	enum openai_error error;
-	struct call call;
 
-	begin(&call, g, http);
-	error = answer(&call);
-	if (error != OPENAI_OK)
-		answer_error(&call, error, 0);
-	buf_free(&call.body); /* before its room is given back */
-	admit_release(&call);
-	metrics_end(&call);
-	secret_wipe(&call, sizeof(call));
-	log_request(NULL);
+	begin(c, g, http);
+	error = answer(c);
+	if (c->stream != NULL) {
+		log_request(NULL);
+		return 1;
+	}
+	end(c, error);
+	return 0;
+}
+
+void
+serve_rest(struct call *c)
+{
+	log_request(c->id);
+	end(c, relay_rest(c));
 }

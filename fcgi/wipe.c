@@ -36,11 +36,13 @@ void __libc_free(void *); /* NOLINT(cert-dcl51-cpp): the name is glibc's */
 /* The kernel clears these faster, and takes them back soon (fcgi/main.c). */
 #define HUGE_BLOCK (1 << 20)
 
-/*
- * This thread gave pages back and will soon be at rest: it is not to use them
- * all again only to wipe what is not there.
- */
 static _Thread_local int sparing;
+
+void
+wipe_sparingly(int yes)
+{
+	sparing = yes;
+}
 
 void
 free(void *p)
@@ -135,33 +137,14 @@ stack_end(void)
 	return low;
 }
 
-/* noinline: what is below this frame nobody uses. */
-static __attribute__((__noinline__)) int
-forget_below(char *low)
-{
-	char *here = (char *)__builtin_frame_address(0) - NEAR;
-
-	return low < here ? pages_forget(low, (size_t)(here - low)) : 0;
-}
-
 void
 wipe_stack(void)
 {
 	char *low = stack_end();
 
-	if (low != NULL && (!sparing || forget_below(low) == -1))
+	if (low != NULL)
 		wipe_below(low);
 	wipe_near();
-	sparing = 0;
-}
-
-void
-give_stack_back(void)
-{
-	char *low = stack_end();
-
-	if (low != NULL && forget_below(low) == 0)
-		sparing = 1;
 }
 
 #else
@@ -172,8 +155,9 @@ wipe_stack(void)
 }
 
 void
-give_stack_back(void)
+wipe_sparingly(int yes)
 {
+	(void)yes;
 }
 
 #endif

@@ -1,21 +1,23 @@
 /*
- * A thread a request. The thread that rested the least takes the next one,
- * because its stack and its heap are still in the processor's caches: with
- * hundreds of threads in accept(2) the kernel would wake the coldest.
+ * A thread a request, except for streams: once begun they go on without one,
+ * and whichever is free ends them. The thread that rested the least takes the
+ * next request, because its stack and its heap are still in the processor's
+ * caches: with hundreds of threads in accept(2) the kernel would wake the
+ * coldest.
  */
 #include "workers.h"
 
 #include <errno.h>
-#include <fcgiapp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "gate.h"
+#include "job.h"
 #include "lib/log.h"
 
 /* Enough for OpenSSL and json-c; only touched pages cost memory. */
@@ -28,6 +30,8 @@
  */
 #define ACCEPT_MOST 2
 #define ACCEPT_LEAST 1
+/* So many may end streams at once: it takes no time, but they end in swarms. */
+#define ENDING_MOST 8
 /* After SIGTERM, for requests under way ... */
 #define DRAIN_SECONDS 10
 /* ... and then for telling the clients of the others, and for the journal. */
@@ -37,8 +41,7 @@
 
 struct worker {
 	pthread_t thread;
-	struct gate *gate;
-	pthread_cond_t turn; /* to accept */
+	pthread_cond_t turn; /* to accept, or to end a stream */
 	struct worker *below; /* in the stack of those at rest */
 	int resting;
 	int fd; /* of the connection it serves; -1: none */
@@ -49,7 +52,11 @@ struct worker {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t alive_change = PTHREAD_COND_INITIALIZER;
 static struct worker *workers, *rested; /* rested: the last at rest first */
-static uint32_t n_workers, n_alive, n_accepting;
+static uint32_t n_workers, n_alive, n_accepting, n_ending;
+static uint32_t most_workers;
+static struct gate *gate;
+static struct job *streams; /* under way without a thread */
+static struct job *at_end, **last_at_end = &at_end; /* the first first */
 static int shared;
 static atomic_int ending; /* no request is taken any more */
 
@@ -65,120 +72,227 @@ drop_lock(void)
 	(void)pthread_mutex_unlock(&lock); /* cannot fail */
 }
 
-/* With the lock. Whoever is woken counts as accepting from here on. */
-static void
+static void *work(void *);
+
+/*
+ * With the lock. A thread costs 8 KiB even before it has anything to do, so
+ * there are as many as were needed at once so far. 0, or the error.
+ */
+static int
+start_one(void)
+{
+	struct worker *w = &workers[n_workers];
+	pthread_attr_t attr;
+	int error;
+
+	if (n_workers == most_workers)
+		return 0; /* one of them will be free */
+	w->fd = -1;
+	w->alive = 1;
+	if ((error = pthread_attr_init(&attr)) != 0)
+		return error;
+	if ((error = pthread_attr_setstacksize(&attr, STACK_BYTES)) == 0 &&
+	    (error = pthread_attr_setdetachstate(
+		 &attr, PTHREAD_CREATE_DETACHED)) == 0 &&
+	    (error = pthread_cond_init(&w->turn, NULL)) == 0)
+		error = pthread_create(&w->thread, &attr, work, w);
+	(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
+	if (error == 0) {
+		n_workers++;
+		n_alive++;
+	}
+	return error;
+}
+
+/* With the lock; 0, or the error. */
+static int
 wake_one(void)
 {
 	struct worker *w = rested;
 
 	if (w == NULL)
-		return;
+		return atomic_load(&ending) ? 0 : start_one();
 	rested = w->below;
 	w->resting = 0;
-	n_accepting++;
 	(void)pthread_cond_signal(&w->turn); /* cannot fail */
+	return 0;
 }
 
+/* Those there are have to do, then. */
 static void
+tell_shortage(int error)
+{
+	if (error == 0)
+		return;
+	errno = error;
+	log_warn("cannot start another thread");
+}
+
+/* With the lock. */
+static void
+rest(struct worker *w)
+{
+	w->below = rested;
+	w->resting = 1;
+	rested = w;
+	while (w->resting)
+		(void)pthread_cond_wait(&w->turn, &lock);
+}
+
+/* With the lock. A stream to be ended, or NULL. */
+static struct job *
+take_ended(struct worker *w, int *error)
+{
+	struct job *j = at_end;
+
+	if (j == NULL || n_ending == ENDING_MOST)
+		return NULL;
+	at_end = j->next;
+	if (at_end == NULL)
+		last_at_end = &at_end;
+	w->fd = j->fd;
+	n_ending++;
+	if (at_end != NULL && n_ending < ENDING_MOST)
+		*error = wake_one();
+	return j;
+}
+
+/* A stream to be ended; or NULL: to accept, unless it is over. */
+static struct job *
 await_turn(struct worker *w)
 {
+	struct job *j;
+	int over, error = 0;
+
 	take_lock();
 	w->fd = -1;
-	if (n_accepting < ACCEPT_MOST || atomic_load(&ending)) {
-		n_accepting++;
-	} else {
-		w->below = rested;
-		w->resting = 1;
-		rested = w;
-		while (w->resting)
-			(void)pthread_cond_wait(&w->turn, &lock);
+	while ((j = take_ended(w, &error)) == NULL) {
+		over = atomic_load(&ending);
+		if (over && streams == NULL && at_end == NULL)
+			break;
+		if (!over && n_accepting < ACCEPT_MOST) {
+			n_accepting++;
+			break;
+		}
+		rest(w);
 	}
 	drop_lock();
+	tell_shortage(error);
+	return j;
 }
 
 static void
 end_turn(struct worker *w, int fd)
 {
+	int error = 0;
+
 	take_lock();
 	w->fd = fd;
 	n_accepting--;
 	if (n_accepting < ACCEPT_LEAST)
-		wake_one();
+		error = wake_one();
+	drop_lock();
+	tell_shortage(error);
+}
+
+static void
+begin_stream(struct worker *w, struct job *j)
+{
+	take_lock();
+	w->fd = -1;
+	j->next = streams;
+	j->from = &streams;
+	if (j->next != NULL)
+		j->next->from = &j->next;
+	streams = j;
+	drop_lock();
+	relay_start(&j->call); /* from here on it is another thread's */
+}
+
+void
+workers_take_back(struct call *c)
+{
+	struct job *j =
+	    (struct job *)(void *)((char *)c - offsetof(struct job, call));
+	int error = 0;
+
+	take_lock();
+	*j->from = j->next;
+	if (j->next != NULL)
+		j->next->from = j->from;
+	j->next = NULL;
+	if (at_end == NULL || n_ending == 0)
+		error = wake_one(); /* who takes one calls the next */
+	*last_at_end = j;
+	last_at_end = &j->next;
+	drop_lock();
+	tell_shortage(error);
+}
+
+static void
+end_job(struct worker *w, struct job *j)
+{
+	http_end(&j->http);
+	take_lock();
+	w->fd = -1; /* before it is closed */
+	drop_lock();
+	job_close(j);
+}
+
+static void
+end_stream(struct worker *w, struct job *j)
+{
+	serve_rest(&j->call);
+	wipe_sparingly(1);
+	end_job(w, j);
+	job_free(j);
+	wipe_sparingly(0);
+	take_lock();
+	n_ending--;
 	drop_lock();
 }
 
-/*
- * After an accept that failed. A thread that ended here would be missing for
- * good, and in silence: a shortage passes, and without a socket lighttpd
- * starts another responder.
- */
-static void
-wait_out(int error)
+/* 0, or -1 once it is over. */
+static int
+accept_request(struct worker *w, struct job *j)
 {
-	static const struct timespec pause = { .tv_nsec = 100000000 };
-	static _Atomic int64_t logged_at;
-	int64_t now = limits_now() / 1000, last = atomic_load(&logged_at);
+	int error;
 
-	if (atomic_load(&ending))
-		return;
-	errno = error < 0 ? -error : EIO;
-	if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK) {
-		log_warn("cannot take requests: no listening socket");
-		_exit(1);
+	while ((error = job_accept(j)) != 0 && !atomic_load(&ending))
+		job_wait_out(error);
+	if (error != 0) {
+		end_turn(w, -1);
+		return -1;
 	}
-	if (last != now &&
-	    atomic_compare_exchange_strong(&logged_at, &last, now))
-		log_warn("cannot take requests");
-	(void)nanosleep(&pause, NULL); /* cut short it is as good */
+	end_turn(w, j->fd);
+	return 0;
 }
 
 static void
 answer_requests(struct worker *w)
 {
-	FCGX_Request request;
-	struct http http;
-	int error;
+	struct job *own = NULL, *ended;
 
-	if (FCGX_InitRequest(
-		&request, STDIN_FILENO, FCGI_FAIL_ACCEPT_ON_INTR) != 0) {
-		log_warnx("libfcgi cannot prepare a request");
-		return;
-	}
-	while (!atomic_load(&ending)) {
-		await_turn(w);
-		while ((error = FCGX_Accept_r(&request)) != 0 &&
-		    !atomic_load(&ending))
-			wait_out(error);
-		if (error != 0) {
-			end_turn(w, -1);
+	for (;;) {
+		ended = await_turn(w);
+		if (ended != NULL) {
+			end_stream(w, ended);
+		} else if (atomic_load(&ending)) {
 			break;
+		} else if (own == NULL && (own = job_new()) == NULL) {
+			end_turn(w, -1);
+			job_wait_out(ENOMEM);
+		} else if (accept_request(w, own) == -1) {
+			continue;
+		} else if (serve(gate, &own->http, &own->call)) {
+			begin_stream(w, own);
+			own = NULL;
+		} else {
+			end_job(w, own);
 		}
-		http_from_fcgx(&http, &request);
-		end_turn(w, http_watch_fd(&http));
-		serve(w->gate, &http);
-		http_end(&http);
-		take_lock();
-		w->fd = -1; /* before it is closed */
-		drop_lock();
-		/* The request was read whole: no need to wait for its end. */
-		FCGX_Detach(&request);
-		FCGX_Finish_r(&request);
 		wipe_stack();
 	}
-	FCGX_Free(&request, 1);
-}
-
-static void
-set_alive(struct worker *w, int alive)
-{
-	take_lock();
-	w->thread = pthread_self();
-	w->alive = alive;
-	if (!alive) {
-		n_alive--;
-		(void)pthread_cond_signal(&alive_change);
-	}
-	drop_lock();
+	job_free(own);
 }
 
 static void *
@@ -186,37 +300,31 @@ work(void *arg)
 {
 	struct worker *w = arg;
 
-	set_alive(w, 1);
 	answer_requests(w);
-	set_alive(w, 0);
+	take_lock();
+	w->alive = 0;
+	n_alive--;
+	(void)pthread_cond_signal(&alive_change);
+	drop_lock();
 	return NULL;
 }
 
 void
 workers_start(struct gate *g, uint32_t threads, int shared_socket)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
+	int error = 0;
 
-	if (pthread_attr_init(&attr) != 0 ||
-	    pthread_attr_setstacksize(&attr, STACK_BYTES) != 0 ||
-	    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) != 0)
-		log_fatalx("cannot prepare threads");
 	if ((workers = calloc(threads, sizeof(*workers))) == NULL)
 		log_fatal("cannot prepare threads");
-	n_workers = n_alive = threads;
+	gate = g;
+	most_workers = threads;
 	shared = shared_socket;
-	for (uint32_t i = 0; i < threads; i++) {
-		workers[i].gate = g;
-		workers[i].fd = -1;
-		if (pthread_cond_init(&workers[i].turn, NULL) != 0)
-			log_fatalx("cannot prepare threads");
-	}
-	for (uint32_t i = 0; i < threads; i++)
-		if ((errno = pthread_create(
-			 &thread, &attr, work, &workers[i])) != 0)
-			log_fatal("cannot start thread %u", i + 1);
-	(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
+	take_lock();
+	for (int i = 0; i < ACCEPT_MOST && error == 0; i++)
+		error = start_one();
+	drop_lock();
+	if ((errno = error) != 0)
+		log_fatal("cannot start threads");
 }
 
 /*
@@ -229,7 +337,7 @@ static void
 wake_idle(void)
 {
 	while (rested != NULL)
-		wake_one();
+		(void)wake_one(); /* starts none */
 	if (!shared)
 		return;
 	for (uint32_t i = 0; i < n_workers; i++)
@@ -275,6 +383,8 @@ workers_drain(void)
 		for (uint32_t i = 0; i < n_workers; i++)
 			if (workers[i].fd != -1)
 				(void)shutdown(workers[i].fd, SHUT_RD);
+		for (struct job *j = streams; j != NULL; j = j->next)
+			(void)shutdown(j->fd, SHUT_RD);
 		(void)wait_for_threads(FAREWELL_SECONDS);
 	}
 	drop_lock();

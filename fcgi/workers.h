@@ -7,14 +7,22 @@
 
 #include <stdint.h>
 
+struct call;
 struct gate;
 
 /*
- * Starts so many threads; ends the process, after logging, when it cannot.
+ * Starts as many threads as are needed, up to 'threads'; ends the process,
+ * after logging, when it cannot start even the first.
  * 'shared_socket' says that other processes listen on it as well, and go on
  * to when this one ends. Once in a process.
  */
 void workers_start(struct gate *, uint32_t threads, int shared_socket);
+
+/*
+ * A stream has come to its end: one of the threads is to see to the rest, with
+ * serve_rest. Thread-safe.
+ */
+void workers_take_back(struct call *);
 
 /*
  * Takes no more requests, and waits for those under way: some seconds, then

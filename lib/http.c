@@ -284,12 +284,23 @@ http_flush(struct http *h)
 
 /*
  * libfcgi marks ipcFd as not for use, but neither reports that a client went
- * away nor bounds a write. These three functions are the only ones to look.
+ * away nor bounds a write. These four functions are the only ones to look.
  */
 int
 http_watch_fd(const struct http *h)
 {
 	return h->fcgx != NULL ? h->fcgx->ipcFd : -1;
+}
+
+int
+http_takes_more(const struct http *h)
+{
+	struct pollfd p = { .events = POLLOUT };
+
+	if (h->fcgx == NULL)
+		return 1;
+	p.fd = h->fcgx->ipcFd;
+	return poll(&p, 1, 0) != 0; /* an error the write will show */
 }
 
 int

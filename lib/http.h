@@ -173,6 +173,12 @@ int http_head(struct http *, const char *name, const char *fmt, ...)
 int http_write(struct http *, const void *, size_t);
 int http_flush(struct http *);
 
+/*
+ * 1 when the web server takes some 100 KiB without a wait: a Unix socket says
+ * so while at most a quarter of its room is used (unix(7), SO_SNDBUF).
+ */
+int http_takes_more(const struct http *);
+
 /* How long a write may wait for a client that does not read. */
 int http_write_timeout(struct http *, int64_t seconds);
 

@@ -31,7 +31,7 @@ struct upstream_exchange {
 	const char *const *fields; /* "Name: value", NULL-terminated */
 	const struct iovec *body; /* POST: its pieces, borrowed */
 	size_t n_body;
-	int trickles; /* the answer comes in small pieces, for long */
+	const char *name; /* of log lines, in a loop; or NULL */
 
 	int64_t connect_ms; /* to connect */
 	int64_t first_byte_ms; /* from the request until the head */
@@ -40,12 +40,12 @@ struct upstream_exchange {
 
 	int watch_fd; /* -1, or a descriptor whose stirring means on_stir */
 
-	/* Once, when the request is out and no answer is there; or NULL. */
-	void (*on_wait)(void *);
 	/* A callback that answers nonzero stops the exchange. */
 	int (*on_head)(void *, const struct upstream_head *);
 	int (*on_body)(void *, const char *, size_t);
-	int (*on_pause)(void *); /* no more came just now: time to flush */
+	/* No more came just now: time to flush. In a loop it may also answer
+	   UPSTREAM_HOLD or UPSTREAM_ENOUGH. */
+	int (*on_pause)(void *);
 	int (*on_stir)(void *); /* watch_fd is readable or hung up */
 	/* The answer has been silent for so long; returns the number of ms
 	   after which to be called again, or -1 to stop. NULL: never. */
@@ -86,6 +86,36 @@ void upstream_free(struct upstream *);
  */
 enum upstream_end
 upstream_run(struct upstream *, const struct upstream_exchange *);
+
+/*
+ * Many exchanges at once on one thread, which is the loop's: for streams. Each
+ * has a connection of its own, kept by nobody. Callbacks are called on that
+ * thread and must not wait: instead of writing to a client that takes nothing
+ * on_pause answers
+ */
+struct upstream_loop;
+struct upstream_flow; /* one of them */
+
+/* to be called again once watch_fd takes bytes, and no more is read till then;
+   after idle_ms the exchange ends as stopped, */
+#define UPSTREAM_HOLD 1
+/* or that nothing that matters can follow: what does not come in an instant is
+   not waited for, and the exchange ends as done. */
+#define UPSTREAM_ENOUGH 2
+
+/* NULL after logging. Freeing it waits for the exchanges under way. */
+struct upstream_loop *upstream_loop_new(const char *url);
+void upstream_loop_free(struct upstream_loop *);
+
+/*
+ * Prepares an exchange as upstream_run runs it. What it borrows has to stay
+ * until on_end was called with its 'arg', which is the last that happens. NULL
+ * after logging. Once started it is the loop's. Thread-safe.
+ */
+struct upstream_flow *
+upstream_flow_new(struct upstream_loop *, const struct upstream_exchange *,
+    void (*on_end)(void *arg, enum upstream_end));
+void upstream_flow_start(struct upstream_flow *);
 
 /*
  * Upstreams that threads share: the one given back last is taken next, so

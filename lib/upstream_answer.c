@@ -171,7 +171,7 @@ begin_body(struct transfer *t)
 	t->head.body_taken = t->piece == t->x->n_body;
 	forget_sent_body(t);
 	t->body_began = 1;
-	t->dirty = 1;
+	upstream_mark(t);
 	t->next_call_ms = t->heard_ms;
 	if (t->x->on_head(t->x->arg, &t->head) != 0) {
 		t->stopped = 1;
@@ -212,7 +212,7 @@ upstream_take_body(char *p, size_t size, size_t n, void *arg)
 	t->heard_ms = upstream_now_ms();
 	if (!t->body_began)
 		return 0; /* it has no head that counts */
-	t->dirty = 1;
+	upstream_mark(t);
 	if (t->x->on_body(t->x->arg, p, size * n) != 0) {
 		t->stopped = 1;
 		return 0;

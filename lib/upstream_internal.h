@@ -32,7 +32,6 @@ struct transfer {
 	int spoiled; /* it was kept, and something came unasked */
 	int sent; /* this attempt was on some connection already */
 	int retried;
-	int waited; /* on_wait was called */
 	int body_began; /* the head was handed on */
 	int stopped; /* by a callback */
 	int dirty; /* bytes were handed on since the last pause */
@@ -41,18 +40,48 @@ struct transfer {
 	int64_t heard_ms; /* when the upstream was last heard, or we busy */
 	int64_t next_call_ms; /* of on_silence */
 	int64_t next_look_ms; /* at a client that stirred */
+	struct transfer **changed; /* a loop's list of dirty ones, or NULL */
+	struct transfer *next_changed;
+	int listed; /* on it */
 };
 
 int64_t upstream_now_ms(void);
 
+/* A copy without slashes at its end; NULL for lack of memory, or too long. */
+char *upstream_url(const char *);
+
 /* 1 when this attempt may be repeated; then it has been counted. */
 int upstream_may_retry(struct transfer *);
 
+/*
+ * Begins an attempt with a handle of its own within 'multi'; 0, or -1 after
+ * logging. Either way upstream_finish ends it, and takes its buffers away.
+ */
+int upstream_begin(CURLM *multi, const char *url, struct transfer *);
+void upstream_finish(CURLM *multi, struct transfer *);
+
+/* What came of it, by libcurl's word or by the clock; logged when bad. */
+enum upstream_end upstream_name_end(struct transfer *, CURLcode);
+enum upstream_end upstream_name_lateness(const struct transfer *, int64_t now);
+
+/* The same as callers are told it. */
+enum upstream_end
+upstream_last_word(const struct transfer *, enum upstream_end);
+
+/* 1 when the upstream cannot have read the whole request. */
+int upstream_was_unread(const struct transfer *);
+
+/* Until when the next thing has to happen. */
+int64_t upstream_deadline(const struct transfer *);
+
+/* Calls on_silence when it is due; returns when to ask again, -1 to stop. */
+int64_t upstream_tell_silence(struct transfer *, int64_t now);
+
+/* Bytes were handed on: a pause is to be told. */
+void upstream_mark(struct transfer *);
+
 /* Sets every option of t->easy; 0, or not. */
 int upstream_set_options(const char *url, struct transfer *);
-
-/* What libcurl shares between threads, or NULL. Lives as long as we do. */
-CURLSH *upstream_names(void);
 
 /* Wipes and frees what upstream_set_options made. */
 void upstream_free_options(struct transfer *);

@@ -151,12 +151,17 @@ set_body(struct transfer *t)
 	    curl_easy_setopt(t->easy, CURLOPT_SEEKDATA, t);
 }
 
-/* Less memory for as long as the answer takes. */
+/*
+ * Of many at once each takes little memory, and a connection of its own: which
+ * one libcurl would take of those that are kept nobody could check.
+ */
 static int
 set_for_long(struct transfer *t)
 {
 	return curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, TRICKLE_BYTES) ||
-	    curl_easy_setopt(t->easy, CURLOPT_SHARE, upstream_names());
+	    curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L) ||
+	    curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L) ||
+	    curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
 }
 
 /* No proxy, redirect, cookie or decoding: the bytes as they are. */
@@ -192,6 +197,6 @@ upstream_set_options(const char *base, struct transfer *t)
 	    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, (long)t->retried) ||
 	    curl_easy_setopt(
 		e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->x->connect_ms) ||
-	    (t->x->trickles && set_for_long(t)) ||
+	    (t->changed != NULL && set_for_long(t)) ||
 	    (strcmp(t->x->method, "POST") == 0 && set_body(t));
 }

@@ -33,14 +33,16 @@ test('no thread is lost when descriptors run out', { timeout: 60000 },
     try {
       const [pid] = gate.responders();
       const threads = () => fs.readdirSync(`/proc/${pid}/task`).length;
+      const ask = (n) => Promise.allSettled(Array.from({ length: n }, () =>
+        gate.request(CHAT, faulty('delay-head=50'))));
+      await ask(10);
       const before = threads();
-      assert.ok(before > 32, `${before} threads`);
+      assert.ok(before > 10, `${before} threads`);
       for (let round = 0; round < 4; round++)
-        await Promise.allSettled(Array.from({ length: 60 }, () =>
-          gate.request(CHAT, faulty('delay-head=50'))));
+        await ask(60);
       assert.match(gate.log(), /needs up to \d+ open files, the limit is 60/);
       assert.match(gate.log(), /Too many open files/, 'none ran out');
-      assert.equal(threads(), before);
+      assert.ok(threads() >= before, `${threads()} threads of ${before}`);
       const health = await gate.request('/health', { auth: false });
       assert.equal(health.status, 200);
       assert.deepEqual(gate.responders(), [pid]);

@@ -2,11 +2,9 @@
  * lib/upstream, against the stand-in (its folder is ours) with its faults on
  * demand, and against servers of our own that say what no stand-in would.
  */
-#include <arpa/inet.h>
 #include <check.h>
 #include <curl/curl.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +23,7 @@
 #include "lib/secret.h"
 #include "lib/text.h"
 #include "lib/upstream.h"
+#include "tests/unit/own_server.h"
 #include "tests/unit/suite.h"
 
 #define CHAT "/v1/chat/completions"
@@ -37,7 +36,6 @@
 	"{\"model\":\"standin-chat\",\"stream\":true,\"messages\":[{" \
 	"\"role\":\"user\",\"content\":\"hello\"}]}"
 
-static char url[64];
 static struct upstream *ours, *control;
 
 #define now_ms() limits_now()
@@ -56,12 +54,12 @@ enum place {
 struct answer {
 	struct upstream_head head;
 	struct buf body;
-	int waits, heads, bodies, pauses, stirs, silences;
+	int heads, bodies, pauses, stirs, silences;
 	enum place stop; /* where to stop */
 	int stop_after; /* times */
 	int pause_ms; /* a pause takes so long */
 	int close_fd; /* closed at the head; -1: none */
-	int step_fd; /* told of each wait and pause; -1: none */
+	int step_fd; /* told of each pause; -1: none */
 	int64_t every_ms; /* answer of on_silence */
 	int64_t head_at, body_at, end_at, longest_silence;
 	enum upstream_end end;
@@ -103,15 +101,6 @@ on_body(void *arg, const char *p, size_t n)
 		a->body_at = now_ms();
 	ck_assert_int_eq(buf_add(&a->body, p, n), 0);
 	return stops(a, BODY, a->bodies);
-}
-
-static void
-on_wait(void *arg)
-{
-	struct answer *a = arg;
-
-	step(a);
-	a->waits += a->heads == 0 ? 1 : 100; /* the answer is there */
 }
 
 static int
@@ -162,7 +151,6 @@ exchange(struct answer *a, const char *const *fields)
 		.idle_ms = LONG_MS,
 		.total_ms = 2 * LONG_MS,
 		.watch_fd = -1,
-		.on_wait = on_wait,
 		.on_head = on_head,
 		.on_body = on_body,
 		.on_pause = on_pause,
@@ -323,90 +311,11 @@ standin_start(void)
 	ck_assert_ptr_nonnull(control);
 }
 
-static int
-listen_somewhere(int backlog)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t size = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	ck_assert_int_ne(fd, -1);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, size), 0);
-	ck_assert_int_eq(
-	    getsockname(fd, (struct sockaddr *)&address, &size), 0);
-	snprintf(
-	    url, sizeof(url), "http://127.0.0.1:%d", ntohs(address.sin_port));
-	if (backlog >= 0)
-		ck_assert_int_eq(listen(fd, backlog), 0);
-	return fd;
-}
-
-/* What a server of our own saw. */
-static struct seen {
-	int connections, requests;
-	volatile int said; /* all that it says unasked */
-} * seen;
-
-/* Reads a request, its body too; 0 at the end of the connection. */
-static int
-read_request(int fd)
-{
-	static char text[1 << 16];
-	size_t n = 0, body = 0;
-	char *end, *length;
-	ssize_t got;
-
-	for (;;) {
-		got = read(fd, text + n, sizeof(text) - 1 - n);
-		if (got <= 0)
-			return 0;
-		n += (size_t)got;
-		text[n] = '\0';
-		if ((end = strstr(text, "\r\n\r\n")) == NULL)
-			continue;
-		length = strstr(text, "Content-Length: ");
-		if (length != NULL && length < end)
-			body = (size_t)strtoul(length + 16, NULL, 10);
-		if (n >= (size_t)(end + 4 - text) + body)
-			break;
-	}
-	seen->requests++;
-	return 1;
-}
-
-static void
-say(int fd, const char *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
-
-		if (sent <= 0)
-			return;
-		p += sent;
-		n -= (size_t)sent;
-	}
-}
-
 /* Serves with a function that gets each connection and its number from 1. */
 static void
 serve(void (*connection)(int fd, int number, const void *arg), const void *arg)
 {
-	int listener = listen_somewhere(16);
-
-	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert_ptr_ne(seen, MAP_FAILED);
-	if (fork() == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-		for (;;) {
-			int fd = accept(listener, NULL, NULL);
-
-			connection(fd, ++seen->connections, arg);
-			close(fd);
-		}
-	}
-	close(listener);
+	own_server(connection, arg, 0);
 	ours = upstream_new(url);
 	ck_assert_ptr_nonnull(ours);
 }
@@ -489,8 +398,8 @@ START_TEST(a_stream)
 END_TEST
 
 /*
- * Says each thing only once the one before was told of, so no machine is too
- * slow or too fast: the head after the wait, the rest after one pause each.
+ * Says each thing only once the one before was told of, with a pause, so no
+ * machine is too slow or too fast.
  */
 static void
 in_step(int fd, int number, const void *arg)
@@ -506,7 +415,7 @@ in_step(int fd, int number, const void *arg)
 	if (!read_request(fd))
 		return;
 	for (size_t i = 0; i < sizeof(thing) / sizeof(*thing); i++) {
-		if (read(*from, &told, 1) != 1)
+		if (i > 0 && read(*from, &told, 1) != 1)
 			return;
 		say(fd, thing[i], strlen(thing[i]));
 	}
@@ -525,7 +434,6 @@ START_TEST(each_thing_is_told_of_before_the_next_comes)
 	x = exchange(&a, none);
 	a.step_fd = ends[1];
 	ck_assert_int_eq(run(ours, &x), UPSTREAM_DONE);
-	ck_assert_int_eq(a.waits, 1);
 	ck_assert_int_eq(a.heads, 1);
 	ck_assert_str_eq(a.head.retry_after, "7");
 	ck_assert_int_eq(a.bodies, 3);
