@@ -135,7 +135,7 @@ let_go(struct upstream_flow *f)
 	/* Hands on at once what libcurl has. */
 	code = curl_easy_pause(f->t.easy, CURLPAUSE_CONT);
 	if (code != CURLE_OK)
-		upstream_flow_done(f, code);
+		end(f, upstream_name_end(&f->t, code));
 }
 
 void
