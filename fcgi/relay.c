@@ -148,6 +148,8 @@ read_body(struct call *c)
 		return OPENAI_TOO_LARGE;
 	case HTTP_BODY_SHORT:
 		return OPENAI_SHORT_BODY;
+	case HTTP_BODY_LATE:
+		return OPENAI_LATE_BODY;
 	case HTTP_BODY_MEMORY:
 	default:
 		log_warnx("no memory for a body");

@@ -24,6 +24,12 @@
 #define HEAD_MAX 16384
 #define HEAD_USUAL 1024
 #define FIELD_MAX 2048 /* of a value, with its NUL */
+/*
+ * Seconds of silence within a body. lighttpd has a body whole before it sends
+ * any of one that it asked about; the other servers pass on what clients send.
+ */
+#define WHOLE_SILENCE 10
+#define BODY_SILENCE 60
 /* From here on a body takes several huge pages. */
 #define BODY_LARGE (4 << 20)
 
@@ -74,6 +80,34 @@ read_some(struct http *h, char *to, size_t n)
 	return got > 0 ? (size_t)got : 0;
 }
 
+/* Over HTTP/2 lighttpd may lose the beginning of a body (docs/servers.md). */
+static void
+bound_reads(struct http *h)
+{
+	struct timeval silence = { .tv_sec = BODY_SILENCE };
+
+	if (h->fcgx == NULL || h->read_bound)
+		return;
+	h->read_bound = 1;
+	if (http_was_asked(h))
+		silence.tv_sec = WHOLE_SILENCE;
+	if (setsockopt(h->fcgx->ipcFd, SOL_SOCKET, SO_RCVTIMEO, &silence,
+		sizeof(silence)) == -1)
+		log_warn("cannot bound the time of a read");
+}
+
+static enum http_body
+broken_off(struct http *h, size_t missing)
+{
+	int error = h->fcgx != NULL ? FCGX_GetError(h->fcgx->in) : 0;
+
+	h->body_read = 1;
+	if (error != EAGAIN && error != EWOULDBLOCK)
+		return HTTP_BODY_SHORT;
+	log_warnx("the web server holds back %zu bytes of a body", missing);
+	return HTTP_BODY_LATE;
+}
+
 enum http_body
 http_body(struct http *h, struct buf *body)
 {
@@ -92,11 +126,11 @@ http_body(struct http *h, struct buf *body)
 		return HTTP_BODY_MEMORY;
 	if (n >= BODY_LARGE)
 		(void)pages_gather(to, n); /* without it is as good */
+	if (n > 0)
+		bound_reads(h);
 	while (body->len < n) {
-		if ((got = read_some(h, to, n - body->len)) == 0) {
-			h->body_read = 1;
-			return HTTP_BODY_SHORT;
-		}
+		if ((got = read_some(h, to, n - body->len)) == 0)
+			return broken_off(h, n - body->len);
 		buf_grown(body, got);
 		to += got;
 	}
@@ -113,6 +147,8 @@ http_body_discard(struct http *h)
 	/* Who only asks sends none, and may not even say so. */
 	if (h->body_read || http_is_asking(h))
 		return;
+	if (http_body_announced(h) > 0)
+		bound_reads(h);
 	while ((n = read_some(h, bin, sizeof(bin))) > 0)
 		most = n > most ? n : most;
 	explicit_bzero(bin, most);

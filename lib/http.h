@@ -53,6 +53,7 @@ struct http {
 	size_t path_len;
 	int head_sent;
 	int body_read; /* standard input was read to its end */
+	int read_bound; /* no read waits for ever */
 	int failed; /* nobody reads what is written */
 };
 
@@ -106,6 +107,7 @@ uint16_t http_remote_port(const struct http *);
 int http_is_asking(const struct http *);
 int http_admit(struct http *, uint64_t ticket);
 uint64_t http_ticket(const struct http *); /* 0: none */
+int http_was_asked(const struct http *); /* 1 for a request let in so */
 
 /* 1 when the connection to the web server is TLS. */
 int http_is_tls(const struct http *);
@@ -139,6 +141,7 @@ enum http_body {
 	HTTP_BODY_NO_LENGTH, /* its length is not announced */
 	HTTP_BODY_TOO_LARGE, /* more than the buffer's cap */
 	HTTP_BODY_SHORT, /* it ended before its announced length */
+	HTTP_BODY_LATE, /* nothing more of it came for a while */
 	HTTP_BODY_MEMORY
 };
 

@@ -180,6 +180,12 @@ http_ticket(const struct http *h)
 }
 
 int
+http_was_asked(const struct http *h)
+{
+	return variable(h, "PMPROXY_TICKET") != NULL;
+}
+
+int
 http_is_tls(const struct http *h)
 {
 	const char *https = variable(h, "HTTPS");

@@ -31,6 +31,9 @@ static const struct error_row errors[OPENAI_ERROR__MAX] = {
 	[OPENAI_SHORT_BODY] = { 400, INVALID, NULL, NULL,
 	    "The body is shorter than its announced length. Nothing was sent "
 	    "on; send it again." },
+	[OPENAI_LATE_BODY] = { 408, INVALID, NULL, NULL,
+	    "The rest of the body did not come. Nothing was sent on; send it "
+	    "again, over HTTP/1.1 if it was HTTP/2." },
 	[OPENAI_NO_MODEL] = { 400, INVALID, "model", NULL,
 	    "The request needs a 'model', which is a string. GET /v1/models "
 	    "lists those you can use." },
