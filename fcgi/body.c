@@ -147,7 +147,7 @@ body_admit(struct call *c)
 	    (error = body_take(c)) != OPENAI_OK)
 		return error;
 	if (http_admit(c->http, c->ticket) == -1)
-		return OPENAI_INTERNAL;
+		return OPENAI_LATE_BODY;
 	c->ticket = 0; /* it comes back with the request */
 	return OPENAI_OK;
 }

@@ -18,11 +18,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "http_internal.h"
 #include "log.h"
 #include "pages.h"
 
 #define HEAD_MAX 16384
 #define HEAD_USUAL 1024
+#define EARLY_HEAD_MAX 262144
 #define FIELD_MAX 2048 /* of a value, with its NUL */
 /*
  * Seconds of silence within a body. lighttpd has a body whole before it sends
@@ -113,8 +115,8 @@ http_body(struct http *h, struct buf *body)
 {
 	const char *length = http_field(h, HTTP_CONTENT_LENGTH);
 	int64_t announced = http_body_announced(h);
-	size_t n, got;
-	char *to;
+	size_t n, got, early = 0;
+	char *to = NULL;
 
 	/* Caddy loses a chunked body in silence: nothing announced, refuse. */
 	if (length == NULL || *length == '\0' || announced == -1)
@@ -126,14 +128,20 @@ http_body(struct http *h, struct buf *body)
 		return HTTP_BODY_MEMORY;
 	if (n >= BODY_LARGE)
 		(void)pages_gather(to, n); /* without it is as good */
-	if (n > 0)
+	if (n > 0) {
 		bound_reads(h);
+		early = http_early_part(h, to, n);
+		buf_grown(body, early);
+		to += early;
+	}
 	while (body->len < n) {
 		if ((got = read_some(h, to, n - body->len)) == 0)
 			return broken_off(h, n - body->len);
 		buf_grown(body, got);
 		to += got;
 	}
+	/* lighttpd does not end what it has lost the beginning of. */
+	h->body_read = early > 0;
 	http_body_discard(h);
 	return HTTP_BODY_OK;
 }
@@ -142,15 +150,23 @@ void
 http_body_discard(struct http *h)
 {
 	char bin[8192];
-	size_t n, most = 0;
+	size_t n, most = 0, left = SIZE_MAX, early;
 
 	/* Who only asks sends none, and may not even say so. */
 	if (h->body_read || http_is_asking(h))
 		return;
-	if (http_body_announced(h) > 0)
+	if (http_body_announced(h) > 0) {
 		bound_reads(h);
-	while ((n = read_some(h, bin, sizeof(bin))) > 0)
+		left = (size_t)http_body_announced(h);
+		early = http_early_part(h, NULL, left);
+		left = early > 0 ? left - early : SIZE_MAX;
+	}
+	while (left > 0 &&
+	    (n = read_some(h, bin, left < sizeof(bin) ? left : sizeof(bin))) >
+		0) {
 		most = n > most ? n : most;
+		left -= n;
+	}
 	explicit_bzero(bin, most);
 	h->body_read = 1;
 }
@@ -235,8 +251,17 @@ http_head(struct http *h, const char *name, const char *fmt, ...)
 int
 http_admit(struct http *h, uint64_t ticket)
 {
-	return http_status(h, 200) |
-	    http_head(h, "Variable-PMPROXY_TICKET", "%" PRIu64, ticket);
+	struct buf early = BUF(EARLY_HEAD_MAX);
+	int result = -1;
+
+	if (http_early_keep(h, &early) == 0 && http_status(h, 200) == 0) {
+		h->head.max += early.len;
+		result = http_head(
+			     h, "Variable-PMPROXY_TICKET", "%" PRIu64, ticket) |
+		    buf_add(&h->head, early.data, early.len);
+	}
+	buf_free(&early);
+	return result;
 }
 
 /* After a failed write nothing may block again, libfcgi's farewell least. */

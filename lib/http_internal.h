@@ -4,6 +4,24 @@
 
 #include <stddef.h>
 
+struct buf;
+struct http;
+
+/* One of the request's CGI variables; NULL: it has no such. */
+const char *http_variable(const struct http *, const char *name);
+
+#define HTTP_EARLY "PMPROXY_BODY"
+
+/*
+ * When asked: adds what lighttpd sent of the body to the answer's head, to come
+ * back with the request. -1 when it is too much for that, or not all of it is
+ * there; then it is lost.
+ */
+int http_early_keep(struct http *, struct buf *head);
+
+/* The beginning of the body that came back; to 'to' unless NULL, up to 'n'. */
+size_t http_early_part(const struct http *, char *to, size_t n);
+
 /*
  * What two parsers could read in two ways is no path of ours: dot segments,
  * empty ones, backslashes, and dots, percent signs or control bytes hidden by

@@ -55,8 +55,8 @@ value_of(const char *v, const char *name)
 	return *name == '\0' && *v == '=' ? v + 1 : NULL;
 }
 
-static const char *
-variable(const struct http *h, const char *name)
+const char *
+http_variable(const struct http *h, const char *name)
 {
 	const char *value;
 
@@ -69,7 +69,7 @@ variable(const struct http *h, const char *name)
 const char *
 http_method(const struct http *h)
 {
-	const char *method = variable(h, "REQUEST_METHOD");
+	const char *method = http_variable(h, "REQUEST_METHOD");
 
 	return method != NULL ? method : "";
 }
@@ -82,7 +82,7 @@ http_path(struct http *h)
 
 	if (h->path != NULL)
 		return h->path;
-	target = variable(h, "REQUEST_URI");
+	target = http_variable(h, "REQUEST_URI");
 	if (target == NULL)
 		return "";
 	n = strcspn(target, "?#");
@@ -96,7 +96,7 @@ http_path(struct http *h)
 const char *
 http_query(const struct http *h)
 {
-	const char *target = variable(h, "REQUEST_URI");
+	const char *target = http_variable(h, "REQUEST_URI");
 	const char *query = target == NULL ? NULL : strchr(target, '?');
 
 	return query != NULL ? query + 1 : "";
@@ -105,7 +105,7 @@ http_query(const struct http *h)
 const char *
 http_field(const struct http *h, enum http_field field)
 {
-	return variable(h, cgi_name[field]);
+	return http_variable(h, cgi_name[field]);
 }
 
 /* The first letter behind "HTTP_": most fields differ in it. */
@@ -142,7 +142,7 @@ http_is_ambiguous(const struct http *h)
 const char *
 http_remote_address(const struct http *h)
 {
-	const char *address = variable(h, "REMOTE_ADDR");
+	const char *address = http_variable(h, "REMOTE_ADDR");
 
 	return address != NULL ? address : "";
 }
@@ -150,7 +150,7 @@ http_remote_address(const struct http *h)
 uint16_t
 http_remote_port(const struct http *h)
 {
-	const char *port = variable(h, "REMOTE_PORT");
+	const char *port = http_variable(h, "REMOTE_PORT");
 	int64_t n;
 
 	if (port == NULL || text_to_i64(port, 1, UINT16_MAX, &n) == -1)
@@ -162,7 +162,7 @@ http_remote_port(const struct http *h)
 int
 http_is_asking(const struct http *h)
 {
-	const char *role = variable(h, "FCGI_ROLE");
+	const char *role = http_variable(h, "FCGI_ROLE");
 
 	return role != NULL && strcmp(role, "AUTHORIZER") == 0;
 }
@@ -171,7 +171,7 @@ http_is_asking(const struct http *h)
 uint64_t
 http_ticket(const struct http *h)
 {
-	const char *ticket = variable(h, "PMPROXY_TICKET");
+	const char *ticket = http_variable(h, "PMPROXY_TICKET");
 	int64_t n;
 
 	if (ticket == NULL || text_to_i64(ticket, 1, INT64_MAX, &n) == -1)
@@ -182,13 +182,13 @@ http_ticket(const struct http *h)
 int
 http_was_asked(const struct http *h)
 {
-	return variable(h, "PMPROXY_TICKET") != NULL;
+	return http_variable(h, "PMPROXY_TICKET") != NULL;
 }
 
 int
 http_is_tls(const struct http *h)
 {
-	const char *https = variable(h, "HTTPS");
+	const char *https = http_variable(h, "HTTPS");
 
 	return https != NULL && strcasecmp(https, "on") == 0;
 }
@@ -200,7 +200,7 @@ http_body_announced(const struct http *h)
 	int64_t n;
 
 	if (http_is_asking(h))
-		length = variable(h, "PMPROXY_LENGTH") == NULL
+		length = http_variable(h, "PMPROXY_LENGTH") == NULL
 		    ? NULL
 		    : http_field(h, HTTP_CONTENT_LENGTH_SENT);
 	if (length == NULL || *length == '\0')

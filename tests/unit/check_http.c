@@ -315,6 +315,58 @@ START_TEST(a_body_from_memory)
 }
 END_TEST
 
+/* What came back as a variable stands first; the end of 'rest' is not read. */
+START_TEST(a_body_that_came_in_two_parts)
+{
+	static const struct {
+		const char *early, *rest, *length, *whole;
+		enum http_body want;
+	} rows[] = {
+		{ ".ab.", "cd", "4", "abcd", HTTP_BODY_OK },
+		{ ".ab.", "cdef", "4", "abcd", HTTP_BODY_OK },
+		{ ".abcd.", "", "4", "abcd", HTTP_BODY_OK },
+		{ ".abcd.", "ef", "3", "abc", HTTP_BODY_OK },
+		{ ".ab.", "c", "4", NULL, HTTP_BODY_SHORT },
+		{ ". %25%0a%7f .", "d", "6", " %\n\x7f d", HTTP_BODY_OK },
+		{ "..", "ab", "2", "ab", HTTP_BODY_OK },
+		{ ".", "ab", "2", "ab", HTTP_BODY_OK },
+		{ "", "ab", "2", "ab", HTTP_BODY_OK },
+		{ ".%2.", "", "2", "%2", HTTP_BODY_OK },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char early[64], length[64];
+		const char *const env[] = { early, length, NULL };
+		struct buf out = BUF(1024), body = BUF(100);
+		struct http h;
+
+		snprintf(
+		    early, sizeof(early), "PMPROXY_BODY=%s", rows[i].early);
+		snprintf(length, sizeof(length), "CONTENT_LENGTH=%s",
+		    rows[i].length);
+		http_from_memory(
+		    &h, env, rows[i].rest, strlen(rows[i].rest), &out);
+		ck_assert_int_eq(http_body(&h, &body), rows[i].want);
+		if (rows[i].whole != NULL) {
+			ck_assert_uint_eq(body.len, strlen(rows[i].whole));
+			ck_assert_int_eq(
+			    memcmp(body.data, rows[i].whole, body.len), 0);
+		}
+		buf_free(&body);
+
+		/* Who refuses it unread takes no more of it, either. */
+		http_from_memory(
+		    &h, env, rows[i].rest, strlen(rows[i].rest), &out);
+		http_body_discard(&h);
+		if (i == 1)
+			ck_assert_uint_eq(h.memory_left, 2);
+		http_status(&h, 204);
+		http_end(&h);
+		buf_free(&out);
+	}
+}
+END_TEST
+
 /* --- A web server of our own. --- */
 
 static char folder[FOLDER_SIZE];
@@ -953,6 +1005,7 @@ memory_cases(void)
 	tcase_add_test(t, a_field_given_twice_is_ambiguous);
 	tcase_add_test(t, tls_is_told_by_the_web_server_alone);
 	ADD_ROWS(t, a_body_from_memory, bodies);
+	tcase_add_test(t, a_body_that_came_in_two_parts);
 	tcase_add_test(t, an_answer_in_memory);
 	ADD_ROWS(t, a_value_holds_no_other_field, values);
 	tcase_add_test(t, a_head_that_is_too_long_is_no_answer);
