@@ -12,7 +12,11 @@
 
 /* So much at once never makes a client wait that takes more. */
 #define DIRECT_MAX 8192
-/* So much later it is asked again. A quarter of a socket is 53 KB of 212. */
+/*
+ * So much later it is asked again. A quarter of a socket is 53 KB of 212, and
+ * what is in it takes up to half as much again. libcurl hands on up to 100
+ * pieces in a row.
+ */
 #define UNCHECKED_MAX 65536
 /* What a piece takes of a socket's room beside its bytes, amply. */
 #define PIECE_COST 1024
@@ -22,7 +26,8 @@
 int
 relay_flow_send(struct relay *r, const char *p, size_t n)
 {
-	if (r->outbox.len > 0 || n > DIRECT_MAX)
+	if (r->outbox.len > 0 || n > DIRECT_MAX ||
+	    r->unchecked + n > UNCHECKED_MAX)
 		return buf_add(&r->outbox, p, n);
 	r->unchecked += n;
 	return n > 0 ? http_write(r->c->http, p, n) : 0;
@@ -42,6 +47,7 @@ empty_outbox(struct relay *r)
 		    http_flush(r->c->http))
 			return -1;
 		r->outbox_at += n;
+		r->unchecked = n;
 	}
 	r->outbox_at = 0;
 	buf_free(&r->outbox);

@@ -141,6 +141,22 @@ describe('pieces', { timeout: 60000 }, () => {
     }
   });
 
+  /* All streams of a responder share a thread, and this gate has one of them. */
+  test('who does not read holds nobody else up', async () => {
+    const idle = Array.from({ length: 4 }, () =>
+      plain.open(CHAT, streamed('huge=20000000')));
+
+    await Promise.all(idle.map((exchange) => exchange.head));
+    /* As long as it takes until nobody reads any more. */
+    await sleep(300);
+    const begun = performance.now();
+    const { text } = await plain.request(CHAT, streamed('rate=50,words=20'));
+    assert.equal(endsWithDone(text).length, 20 + 3);
+    assert.ok(performance.now() - begun < 3000);
+    for (const exchange of idle) exchange.close();
+    await plain.standin.wait({ open: 0 });
+  });
+
   test('20 MB of events', async () => {
     const { text } = await plain.request(CHAT, streamed('huge=20000000'));
     assert.equal(said(endsWithDone(text)).length, 20000000);
