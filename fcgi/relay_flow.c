@@ -129,6 +129,9 @@ relay_rest(struct call *c)
 	enum openai_error error;
 
 	r->flow = NULL; /* a thread of its own again, which may wait */
+	/* But not for who has been waited for, in vain. */
+	if (r->end == UPSTREAM_STOPPED && !http_takes_more(c->http))
+		(void)http_abandon(c->http);
 	/* Whoever is gone by now is noticed with the next. */
 	if (r->outbox.len > r->outbox_at)
 		(void)relay_send(r, r->outbox.data + r->outbox_at,

@@ -265,8 +265,8 @@ http_admit(struct http *h, uint64_t ticket)
 }
 
 /* After a failed write nothing may block again, libfcgi's farewell least. */
-static int
-give_up(struct http *h)
+int
+http_abandon(struct http *h)
 {
 	h->failed = 1;
 	if (h->fcgx != NULL && h->fcgx->ipcFd >= 0)
@@ -284,7 +284,7 @@ put_cgi(struct http *h, const char *p, size_t n)
 		if (done == -1 && errno == EINTR)
 			continue;
 		if (done == -1)
-			return give_up(h);
+			return http_abandon(h);
 		p += done;
 		n -= (size_t)done;
 	}
@@ -306,7 +306,7 @@ put(struct http *h, const void *p, size_t n)
 		int part = n > 1 << 30 ? 1 << 30 : (int)n;
 
 		if (FCGX_PutStr(from, part, h->fcgx->out) != part)
-			return give_up(h);
+			return http_abandon(h);
 		from += part;
 		n -= (size_t)part;
 	}
@@ -339,7 +339,7 @@ http_flush(struct http *h)
 	if (send_head(h) == -1)
 		return -1;
 	if (h->fcgx != NULL && FCGX_FFlush(h->fcgx->out) == -1)
-		return give_up(h);
+		return http_abandon(h);
 	return 0;
 }
 
@@ -427,7 +427,7 @@ http_cut(struct http *h)
 	if (!h->failed && h->head_sent && h->fcgx != NULL)
 		wait_until_read(h->fcgx->ipcFd);
 	/* Without FastCGI's end record lighttpd cuts the connection, too. */
-	(void)give_up(h); /* its answer is for callers that just failed */
+	(void)http_abandon(h); /* its answer is for callers that just failed */
 }
 
 void

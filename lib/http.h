@@ -191,6 +191,9 @@ int http_watch_fd(const struct http *);
 /* 1 when nobody reads any more. After the body was read. */
 int http_gone(struct http *);
 
+/* Nobody takes what is sent: nothing more is, and nothing waits. Always -1. */
+int http_abandon(struct http *);
+
 /*
  * Ends the answer so that the client can tell it is incomplete: the web
  * server cuts the connection instead of ending the body tidily.
