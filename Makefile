@@ -221,6 +221,13 @@ $(FAULT_TESTS): LDFLAGS += $(FAULTS:%=-Wl,--wrap=%)
 # check_usage_export runs the program.
 $(BUILD)/tests/check_usage_export: | $(BUILD)/bin/pmusage
 
+# check_db_watch counts looks at files.
+$(BUILD)/tests/check_db_watch: LDFLAGS += -Wl,--wrap=stat
+
+# check_keys_faults has a clock of its own, which it need not wait for.
+$(BUILD)/tests/check_keys_faults: LDFLAGS += -Wl,--wrap=clock_gettime \
+	-Wl,--wrap=nanosleep
+
 # check_upstream starts the stand-in beside it.
 $(BUILD)/tests/check_upstream: | $(BUILD)/tests/standin
 

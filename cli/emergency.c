@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/db_watch.h"
 #include "lib/keys.h"
 #include "lib/log.h"
 #include "lib/secret.h"
@@ -181,6 +182,7 @@ emergency_destroy(const struct config *config)
 	bad = destroy_store_key(config) == -1;
 	bad |= destroy_folder(state_dir) == -1;
 	bad |= destroy_folder(config_text(config, CONFIG_RUN_DIR)) == -1;
+	db_watch_wait();
 	printf(
 	    "Gone: all that was in '%s' and '%s'%s.\n"
 	    "Not touched: the file of settings, certificates outside of "

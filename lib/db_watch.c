@@ -1,4 +1,4 @@
-/* A store's newest snapshot. */
+/* A store's newest snapshot, and the promise of those who change it. */
 #include "db_watch.h"
 
 #include <stdlib.h>
@@ -19,19 +19,74 @@ db_watch_close(struct db_watch *w)
 	*w = (struct db_watch){ 0 };
 }
 
-time_t
-db_watch_second(void)
+/*
+ * No system call, and the same for all processes. It may stand still for
+ * longer than its tick while the hypervisor runs others, which matters to
+ * nobody: who looks and who waits go by the same.
+ */
+static struct timespec
+coarse_clock(void)
 {
 	struct timespec now = { 0, 0 };
 
 	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail */
-	return now.tv_sec + 1;
+	return now;
+}
+
+/* Never 0. */
+static int64_t
+now_ms(void)
+{
+	struct timespec now = coarse_clock();
+
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1;
+}
+
+time_t
+db_watch_second(void)
+{
+	return coarse_clock().tv_sec + 1;
 }
 
 int
-db_watch_current(const struct db_watch *w)
+db_watch_current(struct db_watch *w)
 {
-	return w->db != NULL && !db_stale(w->db);
+	/* Before the look, which is then no older than this says. */
+	int64_t now = now_ms();
+
+	if (w->db == NULL)
+		return 0;
+	if (now - atomic_load(&w->looked_ms) < DB_WATCH_MS)
+		return 1;
+	if (db_stale(w->db))
+		return 0;
+	atomic_store(&w->looked_ms, now);
+	return 1;
+}
+
+/*
+ * A look before the change has a time no later than the one that is read here,
+ * so when the clock has gone on by DB_WATCH_MS that look is worth nothing.
+ */
+void
+db_watch_wait(void)
+{
+	int64_t end = now_ms() + DB_WATCH_MS, left;
+
+	while ((left = end - now_ms()) > 0) {
+		struct timespec rest = { 0, left * 1000000 };
+
+		(void)nanosleep(&rest, NULL); /* the clock tells */
+	}
+}
+
+int
+db_watch_commit(struct db *edit)
+{
+	int done = db_commit(edit);
+
+	db_watch_wait();
+	return done;
 }
 
 static void
@@ -58,10 +113,12 @@ db_watch_refresh(struct db_watch *w)
 {
 	struct db_look look;
 	struct db *db;
+	int64_t now;
 
 	if (db_watch_current(w))
 		return 0;
 	/* Before opening, so that a change in between is not missed. */
+	now = now_ms();
 	db_look(w->path, &look);
 	if (w->db == NULL && w->failed_at == db_watch_second() &&
 	    db_look_equal(&look, &w->failed_look))
@@ -77,6 +134,7 @@ db_watch_refresh(struct db_watch *w)
 	}
 	db_close(w->db);
 	w->db = db;
+	atomic_store(&w->looked_ms, now);
 	db_look_of(db, &look);
 	w->existed |= look.exists == 1;
 	return 1;

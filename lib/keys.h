@@ -2,8 +2,8 @@
  * keys.h - API keys: who may use the gate, and what each key may do.
  *
  * Only the SHA-256 of a key is stored (STATE_DIR/keys.gdbm); the key itself is
- * shown once, when it is made. A change is in force for the next request of
- * every process. Nothing here knows HTTP.
+ * shown once, when it is made. A change that returned is in force for the next
+ * request of every process. Nothing here knows HTTP.
  */
 #ifndef PMPROXY_KEYS_H
 #define PMPROXY_KEYS_H

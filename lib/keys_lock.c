@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "db.h"
+#include "db_watch.h"
 #include "keys_record.h"
 #include "log.h"
 
@@ -21,7 +21,7 @@ keys_lock(const char *state_dir, int locked)
 		    : db_del(db, KEYS_LOCKDOWN)) == -1)
 		db_close(db);
 	else
-		done = db_commit(db);
+		done = db_watch_commit(db);
 	return done == -1 ? KEYS_ERROR : KEYS_OK;
 }
 

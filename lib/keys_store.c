@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "db.h"
+#include "db_watch.h"
 #include "keys_record.h"
 #include "log.h"
 #include "text.h"
@@ -51,7 +51,7 @@ keys_edit_close(struct keys_edit *e)
 enum keys_result
 keys_edit_commit(struct keys_edit *e)
 {
-	int done = db_commit(e->db);
+	int done = db_watch_commit(e->db);
 
 	e->db = NULL;
 	keys_edit_close(e);

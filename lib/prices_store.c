@@ -269,7 +269,7 @@ prices_set(const char *state_dir, const char *model, const struct price *price,
 	if (db == NULL)
 		return -1;
 	if (put_change(db, model, &change) == 0)
-		return db_commit(db);
+		return db_watch_commit(db);
 	db_close(db);
 	return -1;
 }

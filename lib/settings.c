@@ -172,7 +172,7 @@ change(const char *state_dir, enum config_name name, const char *value)
 		db_close(db);
 		return -1;
 	}
-	return db_commit(db);
+	return db_watch_commit(db);
 }
 
 static int

@@ -1,8 +1,8 @@
 /*
  * settings.h - settings that can be changed while the gate runs. A value in
- * STATE_DIR/settings.gdbm stands in front of the configuration's; a change is
- * in force for the next request of every process. Only what config_is_live
- * allows.
+ * STATE_DIR/settings.gdbm stands in front of the configuration's; a change that
+ * returned is in force for the next request of every process. Only what
+ * config_is_live allows.
  */
 #ifndef PMPROXY_SETTINGS_H
 #define PMPROXY_SETTINGS_H
@@ -26,8 +26,8 @@ settings_open(const char *state_dir, const struct config *config);
 void settings_close(struct settings *);
 
 /*
- * The values in force now. Thread-safe, no I/O but one stat(2) when nothing
- * changed. -1 after logging when the store cannot be read or holds a value
+ * The values in force now. Thread-safe, and when nothing changed without I/O but
+ * a look at the file now and then (db_watch.h). -1 after logging when the store cannot be read or holds a value
  * out of bounds: requests are then refused, never served with other limits.
  */
 int settings_read(struct settings *, struct settings_values *);

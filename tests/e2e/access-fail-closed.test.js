@@ -4,7 +4,7 @@ const { after, before, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
-const { startStack, eventually } = require('./lib/stack');
+const { startStack, eventually, seen } = require('./lib/stack');
 const { startUpstream } = require('./lib/upstream');
 const { CHAT, chat, checkError } = require('./lib/calls');
 
@@ -87,6 +87,7 @@ describe('the key store', { timeout: 60000 }, () => {
       const since = gate.log().length;
       fs.copyFileSync(file, aside);
       damage(file);
+      await seen();
       await refuses({});
       await refuses({ key: 'pm_unknown' });
       await checkReady(['keys']);
@@ -101,6 +102,7 @@ describe('the key store', { timeout: 60000 }, () => {
   test('gone: no key of it is valid any more', async () => {
     const file = path.join(gate.stateDir, 'keys.gdbm');
     fs.renameSync(file, `${file}.aside`);
+    await seen();
     const statuses = new Set((await everywhere('/v1/models'))
       .map(({ status }) => status));
     assert.ok(![...statuses].includes(200), [...statuses].join());
@@ -117,6 +119,7 @@ describe('settings, limits, journal', { timeout: 30000 }, () => {
     const since = gate.log().length;
     const aside = fs.readFileSync(file);
     DAMAGE['overwritten in place'](file);
+    await seen();
     await refuses({});
     await checkReady(['settings']);
     await healthy();

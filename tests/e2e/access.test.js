@@ -2,12 +2,14 @@
 // Who is let in, with which key, to what.
 const { after, before, describe, test } = require('node:test');
 const assert = require('node:assert/strict');
+const { promisify } = require('node:util');
 const { setTimeout: sleep } = require('node:timers/promises');
 const { PATIENCE } = require('./lib/patience');
 const { startStack } = require('./lib/stack');
 const { startUpstream } = require('./lib/upstream');
 const { CHAT, chat, checkError, checkHead } = require('./lib/calls');
 
+const run = promisify(require('node:child_process').execFile);
 const ENV_KEYS = ['pm_environment-key-one', 'pm_environment-key-two'];
 let gate, other, upstream;
 before(async () => {
@@ -135,6 +137,26 @@ describe('a change is in force for the next request', { timeout: 30000 }, () => 
     assert.equal(await everywhere(key), 200);
     gate.run('pmkey', 'delete', id);
     assert.equal(await everywhere(key), 401);
+  });
+
+  /* Requests go on, so that each process looked at the store just before. */
+  test('whenever the store was looked at last', async () => {
+    const { key, key_id: id } = create();
+    let done = false;
+    const others = [1, 2, 3, 4].map(async () => {
+      while (!done)
+        await models(key);
+    });
+    try {
+      for (let i = 0; i < 20; i++) {
+        const [command, status] = i % 2 ? ['enable', 200] : ['disable', 401];
+        await run('pmkey', [command, id], { env: gate.env });
+        assert.equal(await everywhere(key), status, command);
+      }
+    } finally {
+      done = true;
+      await Promise.all(others);
+    }
   });
 
   test('set', async () => {

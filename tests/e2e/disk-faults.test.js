@@ -10,7 +10,7 @@ const child_process = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { startStack, eventually } = require('./lib/stack');
+const { startStack, eventually, seen } = require('./lib/stack');
 const { CHAT, chat, checkError } = require('./lib/calls');
 
 const root = process.getuid() === 0;
@@ -162,6 +162,7 @@ describe('a store that is damaged', { timeout: 120000 }, () => {
       gate.run('pmsettings', 'set', 'RATE_LIMIT_REQUESTS', '0');
       await damaged(name, async (what) => {
         const since = gate.log().length;
+        await seen();
         for (const key of [undefined, 'pm_of-nobody']) {
           const answer = await gate.request(CHAT, { ...chat(), key });
           assert.equal(answer.status, 503, `${what}: ${answer.text}`);
@@ -201,6 +202,7 @@ test('STATE_DIR missing: 503, and back with it', { timeout: 60000 },
       await serves(gate);
       const since = gate.log().length;
       fs.renameSync(dir, `${dir}.aside`);
+      await seen();
       for (let i = 0; i < 6; i++) {
         refused(await ask(gate));
         refused(await gate.request(CHAT, { ...chat(), key: 'pm_of-nobody' }));

@@ -14,7 +14,7 @@ const { promisify } = require('node:util');
 const execFile = promisify(require('node:child_process').execFile);
 
 const { Browser } = require('./lib/browser');
-const { startStack, eventually } = require('./lib/stack');
+const { startStack, eventually, seen } = require('./lib/stack');
 
 const MODEL = 'standin-chat';
 const CHAT = { model: MODEL, max_tokens: 4,
@@ -180,6 +180,7 @@ describe('a sealed STATE_DIR', () => {
       ['create', '--label', 'mine', '--json'], { env, encoding: 'utf8' }).stdout);
     fs.renameSync(store, `${store}.away`);
     fs.copyFileSync(path.join(theirs, 'keys.gdbm'), store);
+    await seen();
     assert.equal(await status(made.key), 503);
     assert.match(gate.log(), /keys\.gdbm' is not sealed although/);
     fs.renameSync(`${store}.away`, store);

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/db.h"
+#include "lib/db_watch.h"
 #include "lib/json.h"
 #include "lib/secret.h"
 #include "tests/unit/suite.h"
@@ -113,7 +113,7 @@ put_raw(const char *name, const char *val)
 
 	ck_assert_ptr_nonnull(db);
 	ck_assert_int_eq(db_put(db, name, val, strlen(val)), 0);
-	ck_assert_int_eq(db_commit(db), 0);
+	ck_assert_int_eq(db_watch_commit(db), 0);
 }
 
 static void
@@ -229,7 +229,7 @@ START_TEST(a_change_is_in_force_at_once)
 	struct key key = make("one", NOW, secret), found;
 
 	ck_assert_int_eq(verify(k, secret, NOW), KEYS_OK);
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 20; i++) {
 		key.disabled = !key.disabled;
 		key.rate_limit = i;
 		ck_assert_int_eq(keys_save(folder, &key), KEYS_OK);
@@ -322,6 +322,7 @@ overwrite(const char *text)
 	ck_assert_ptr_nonnull(f);
 	ck_assert_int_ge(fputs(text, f), 0);
 	ck_assert_int_eq(fclose(f), 0);
+	db_watch_wait();
 }
 
 START_TEST(an_unreadable_store_lets_nobody_in_and_heals)
@@ -505,7 +506,7 @@ START_TEST(a_hash_without_a_record_is_an_error)
 
 	name_by_id(name, &key);
 	ck_assert_int_eq(db_del(db, name), 1);
-	ck_assert_int_eq(db_commit(db), 0);
+	ck_assert_int_eq(db_watch_commit(db), 0);
 	ck_assert_int_eq(verify(k, secret, NOW), KEYS_ERROR);
 	ck_assert_int_eq(verify(k, "nobody", NOW), KEYS_UNKNOWN);
 	keys_close(k);
@@ -1034,7 +1035,7 @@ START_TEST(a_family_that_is_full_forgets_its_oldest)
 		ck_assert_int_eq(keys_family_add(db, family, id), 0);
 	}
 	buf_reset(&ids);
-	ck_assert_int_eq(db_commit(db), 0);
+	ck_assert_int_eq(db_watch_commit(db), 0);
 	ck_assert_int_eq(keys_family_load(folder, &key, &ids), 0);
 	ck_assert_str_eq(ids.data, key.id);
 	/* What is left is the newest, whole and in order. */

@@ -6,12 +6,16 @@
 #include "lib/keys.h"
 
 #include <check.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/buf.h"
+#include "lib/db_watch.h"
 #include "lib/secret.h"
 #include "tests/unit/faults.h"
 #include "tests/unit/suite.h"
@@ -23,6 +27,34 @@ static char folder[FOLDER_SIZE], store[96], saved[96];
 static struct key mine, off;
 static char my_secret[KEYS_SECRET_SIZE], off_secret[KEYS_SECRET_SIZE];
 static struct keys *keys;
+
+/* Whoever waits here goes on at once, and finds that the time has passed. */
+static _Atomic int64_t slept_ns;
+
+int __real_clock_gettime(clockid_t, struct timespec *);
+int __wrap_clock_gettime(clockid_t, struct timespec *);
+int __wrap_nanosleep(const struct timespec *, struct timespec *);
+
+int
+__wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int64_t ns;
+
+	if (__real_clock_gettime(clock, now) == -1)
+		return -1;
+	ns = now->tv_nsec + slept_ns;
+	now->tv_sec += ns / 1000000000;
+	now->tv_nsec = ns % 1000000000;
+	return 0;
+}
+
+int
+__wrap_nanosleep(const struct timespec *span, struct timespec *left)
+{
+	(void)left;
+	slept_ns += (int64_t)span->tv_sec * 1000000000 + span->tv_nsec;
+	return 0;
+}
 
 static void
 copy_file(const char *from, const char *to)
@@ -105,6 +137,7 @@ static void
 begin_anew(void)
 {
 	copy_file(saved, store);
+	db_watch_wait();
 }
 
 static int

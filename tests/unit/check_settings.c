@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/db.h"
+#include "lib/db_watch.h"
 #include "tests/unit/suite.h"
 
 #define LIMIT CONFIG_RATE_LIMIT_REQUESTS
@@ -64,7 +64,7 @@ put_raw(const char *name, const void *val, size_t len)
 
 	ck_assert_ptr_nonnull(db);
 	ck_assert_int_eq(db_put(db, name, val, len), 0);
-	ck_assert_int_eq(db_commit(db), 0);
+	ck_assert_int_eq(db_watch_commit(db), 0);
 }
 
 START_TEST(without_a_store_the_configuration_counts)
@@ -91,7 +91,7 @@ START_TEST(a_change_is_in_force_at_the_next_look)
 	struct settings_values values;
 	char text[32];
 
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 20; i++) {
 		snprintf(text, sizeof(text), "%d", i);
 		ck_assert_int_eq(settings_set(folder, LIMIT, text), 0);
 		ck_assert_int_eq(value_of(s, LIMIT), i);
@@ -99,7 +99,7 @@ START_TEST(a_change_is_in_force_at_the_next_look)
 	ck_assert_int_eq(settings_set(folder, WINDOW, "2h"), 0);
 	ck_assert_int_eq(settings_read(s, &values), 0);
 	ck_assert_int_eq(values.number[WINDOW], 7200);
-	ck_assert_int_eq(values.number[LIMIT], 49);
+	ck_assert_int_eq(values.number[LIMIT], 19);
 	ck_assert_uint_eq(values.stored[LIMIT], 1);
 	ck_assert_uint_eq(values.stored[WINDOW], 1);
 	ck_assert_uint_eq(values.stored[CONFIG_IDLE_TIMEOUT], 0);
@@ -194,6 +194,7 @@ START_TEST(an_unreadable_store_is_a_failure_and_heals)
 	ck_assert_int_eq(value_of(s, LIMIT), 5);
 	ck_assert_ptr_nonnull(f = fopen(store, "w"));
 	ck_assert_int_eq(fclose(f), 0);
+	db_watch_wait();
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(settings_read(s, &values), -1);
 	ck_assert_int_eq(settings_set(folder, LIMIT, "6"), -1);
@@ -242,7 +243,7 @@ read_for_ever(void *arg)
 static void
 publish_changes(struct arena *a)
 {
-	for (int i = 2; i <= 200; i++) {
+	for (int i = 2; i <= 60; i++) {
 		struct db *db = db_edit(store);
 		char text[32];
 
@@ -252,7 +253,7 @@ publish_changes(struct arena *a)
 			-1 ||
 		    db_put(db, "s:RATE_LIMIT_WINDOW", text, strlen(text)) ==
 			-1 ||
-		    db_commit(db) == -1)
+		    db_watch_commit(db) == -1)
 			_exit(1);
 		a->published = i;
 	}

@@ -247,4 +247,10 @@ function events(text) {
     });
 }
 
-module.exports = { ROOT, startStack, eventually, events };
+/*
+ * A store's file that is changed by hand is seen at the next look, 20 ms later
+ * (lib/db_watch.h). Commands, pages and calls wait by themselves.
+ */
+const seen = () => new Promise((resolve) => { setTimeout(resolve, 100); });
+
+module.exports = { ROOT, startStack, eventually, events, seen };
