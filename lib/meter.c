@@ -283,6 +283,28 @@ step_pending(struct meter *m, size_t n, enum meter_verdict *verdict)
 	return n;
 }
 
+/*
+ * An event that says nothing, whole and from the beginning of its data on:
+ * its bytes, or 0 when this is not known to be one.
+ */
+static size_t
+take_plain_event(struct meter *m, const char *p, size_t n)
+{
+	size_t used;
+
+	if (*p != 'd' || m->line != IN_NAME || m->name_len > 0 || m->has_data ||
+	    m->terminal)
+		return 0;
+	used = meter_glance(m, p, n);
+	if (used > 0) {
+		m->events++;
+		m->held = 0;
+		m->after_cr = m->after_dropped_cr = m->at_start = 0;
+		begin_event(m);
+	}
+	return used;
+}
+
 static size_t
 step_events(
     struct meter *m, const char *p, size_t n, enum meter_verdict *verdict)
@@ -293,6 +315,11 @@ step_events(
 
 	while (at < n) {
 		room = n - at;
+		t.used = take_plain_event(m, p + at, room);
+		if (t.used > 0) {
+			from = at += t.used;
+			continue;
+		}
 		held = holding(m);
 		if (held && m->held == METER_HOLD_MAX) {
 			m->gave_up = 1;

@@ -176,6 +176,11 @@ meter_is_error(const struct meter *m)
 	    meter_is_type(m, "error");
 }
 
+/*
+ * Once "no", always "no", in whatever pieces the document comes: a name given
+ * twice could make it a "yes" again after the event began to pass, so that is
+ * a "no" too.
+ */
 int
 meter_may_be_usage_only(const struct meter *m)
 {
@@ -184,16 +189,12 @@ meter_may_be_usage_only(const struct meter *m)
 	enum json_kind document = m->members[DOCUMENT].type;
 
 	return (document == JSON_ABSENT || document == JSON_OBJECT) &&
-	    !choices->nonempty &&
+	    !choices->nonempty && choices->count <= 1 && usage->count <= 1 &&
 	    (choices->count == 0 || choices->type == JSON_ARRAY) &&
 	    (usage->count == 0 || usage->type == JSON_OBJECT) &&
 	    m->members[ERROR].count == 0;
 }
 
-/*
- * A name given twice could make a "no" a "yes" again after the event began to
- * pass, so whatever is given twice is a "no".
- */
 int
 meter_is_usage_only(const struct meter *m)
 {

@@ -7,6 +7,8 @@
 
 #include "meter.h"
 
+/* --- meter_document.c --- */
+
 /* Sets the skim up for the first document; json_skim_again for the next. */
 void meter_init_document(struct meter *);
 
@@ -24,5 +26,15 @@ int meter_is_type(const struct meter *, const char *type);
 int meter_may_be_usage_only(const struct meter *);
 /* Does it, now that it is whole? */
 int meter_is_usage_only(const struct meter *);
+
+/* --- meter_glance.c --- */
+
+/*
+ * How many of the 'n' bytes are the rest of an event, of which this line is
+ * its one line of data, when it is whole and certain to be neither the last
+ * nor to change anything but the count of events; else 0. The line must be
+ * the event's first with data, and none of "event: message_stop" before it.
+ */
+size_t meter_glance(const struct meter *, const char *line, size_t n);
 
 #endif

@@ -640,6 +640,88 @@ START_TEST(any_split_of_random_streams)
 }
 END_TEST
 
+/*
+ * Whole events are told by a glance where they say nothing, bytes that come
+ * alone never are: what differs shows here. Each row is a member, or tries to
+ * look like one.
+ */
+static const char *const members[] = { "\"model\":\"m\"", "\"model\" : \"m\"",
+	"\"model\":\"m2\"", "\"model\":\"mm\"", "\"model\":\"\"",
+	"\"model\":null", "\"model\":1", "\"model\":\"\\u006d\"",
+	"\"mod\\u0065l\":\"x\"", "\"\\u006Dodel\":\"y\"",
+	"\"model\":\"a\\\",\\\"x\\\":\\\"b\"", "\"model\":\"a\",\"x\":\"b\"",
+	"\"model\":\"a\\\\nb\"", "\"model\":\"a\\nb\"", "\"usage\":null",
+	"\"usage\": null", "\"usage\":nul", "\"usage\":[]",
+	USAGE("1", "2", "3"), "\"usage\" : {\"prompt_tokens\":5}",
+	"\"us\\u0061ge\":{\"prompt_tokens\":6}",
+	"\"\\u0075sage\":{\"input_tokens\":7}", "\"error\":null",
+	"\"error\":{}", "\"err\\u006fr\":1", "\"error\"", "\"type\":\"error\"",
+	"\"type\" : \"error\"", "\"type\":\"\\u0065rror\"",
+	"\"t\\u0079pe\":\"error\"", "\"type\":\"message_stop\"",
+	"\"type\":\"text_delta\"", "\"type\":\"\"", "\"type\":null",
+	"\"message\":{\"model\":\"z\",\"usage\":{\"input_tokens\":3}}",
+	"\"message\":{\"usage\":null,\"model\":\"m\"}", "\"message\":null",
+	"\"duration\":3", "\"duration\":\"4.5\"", "\"duration\":null",
+	"\"choices\":[]", "\"choices\":[{}]", "\"x\":\"usage\"",
+	"\"x\":\"\\\"usage\\\":{}\"", "\"x\":\"\\u4e2d\\ud83d\\ude00\"",
+	"\"x\":\"\\\\u0075\"", "\"x\":\"\\\"error\"",
+	"\"x\":{\"usage\":{\"prompt_tokens\":8}}", "\"x\":\"\\\\\"",
+	"\"x\":[\"type\",\"error\"]", "\"x\":\"\xc3\xa9 caf\xe9\"" };
+static const char *const before_data[] = { "", "", "", "", "", "id: 1\n",
+	": c\n", ": c\n\n", "event: x\r\n", "event: message_stop\n", "data\n",
+	"data: {\n", "data: {\"model\":\"w\",\"x\":\n", "\xef\xbb\xbf", "\r",
+	"\n" };
+static const char *const behind_data[] = { "\n\n", "\n\n", "\n\n", "\r\n\r\n",
+	"\r\r", "\n\r\n", "\r\n\n", "\n", "\n\n\n", "\ndata: }\n\n",
+	"\nevent: message_stop\n\n", "}\n\n", " \n\n", "\t\n\n", "" };
+
+#define ONE_OF(list) (list)[random_below(sizeof(list) / sizeof((list)[0]))]
+
+static void
+add_random_event(struct buf *b)
+{
+	unsigned i, n = random_below(4), filler = random_below(40);
+
+	MUST(buf_puts(b, ONE_OF(before_data)) == 0);
+	MUST(buf_puts(b, random_below(4) == 0 ? "data:" : "data: ") == 0);
+	MUST(buf_printf(b, "{\"a\":\"%.*s\"", (int)filler,
+		 "0123456789 no quarter given, nor 'usage'") == 0);
+	for (i = 0; i < n; i++)
+		MUST(buf_printf(b, "%s%s", random_below(20) == 0 ? " " : ",",
+			 ONE_OF(members)) == 0);
+	if (random_below(20) > 0)
+		MUST(buf_puts(b, "}") == 0);
+	MUST(buf_puts(b, ONE_OF(behind_data)) == 0);
+}
+
+START_TEST(a_glance_tells_what_reading_does)
+{
+	struct buf b = BUF(1U << 20);
+	struct outcome whole, bytes;
+	unsigned i, n;
+
+	for (i = 0; i < 20000; i++) {
+		buf_reset(&b);
+		for (n = random_below(6); n < 6; n++)
+			add_random_event(&b);
+		if (random_below(4) == 0)
+			b.data[random_below((unsigned)b.len)] =
+			    "\"\\u\n\r\x01:{} "[random_below(10)];
+		if (random_below(2) == 0)
+			MUST(buf_puts(&b, DONE) == 0);
+		run(&bytes, METER_EVENTS, i % 2, b.data, b.len, 1);
+		run(&whole, METER_EVENTS, i % 2, b.data, b.len, 1U << 30);
+		require_same(&whole, &bytes, b.data);
+		outcome_free(&whole);
+		run(&whole, METER_EVENTS, i % 2, b.data, b.len, 200);
+		require_same(&whole, &bytes, b.data);
+		outcome_free(&whole);
+		outcome_free(&bytes);
+	}
+	buf_free(&b);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -658,5 +740,6 @@ main(void)
 	tcase_add_test(tests, document_counts_at_its_last_byte);
 	tcase_add_test(tests, opaque_passes_unread);
 	tcase_add_test(tests, any_split_of_random_streams);
+	tcase_add_test(tests, a_glance_tells_what_reading_does);
 	return suite_run("meter", tests, NULL);
 }
