@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "gate.h"
@@ -84,14 +85,51 @@ realloc(void *p, size_t n)
 #define NEAR 512
 
 /*
- * Clears the pages that the stack ever used, from its end to here: asking the
- * kernel which is cheaper than using all of them.
+ * A page of a stack comes into being by a fault of the thread that uses it
+ * first: nobody else writes where a thread has not been. So as long as it had
+ * no fault, it went no deeper than before, and the kernel, which would have to
+ * look at each page, need not be asked.
  */
-static __attribute__((__noinline__)) void
-wipe_below(char *low)
+struct stack {
+	char *end; /* NULL: not told yet */
+	char *used; /* nothing is below; NULL: not told yet */
+	long faults; /* that the thread had when this was so */
+	int counted; /* the kernel counts them at all */
+};
+
+/* -1 when that cannot be told. */
+static __attribute__((__noinline__)) long
+count_faults(void)
+{
+	struct rusage r;
+
+	if (getrusage(RUSAGE_THREAD, &r) == -1)
+		return -1;
+	return r.ru_minflt + r.ru_majflt;
+}
+
+/* Some kernels only seem to: a fault is made, to see. */
+static int
+faults_count(void)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *here = (char *)__builtin_frame_address(0) - NEAR;
+	long before = count_faults(), after;
+	volatile char *p = mmap(NULL, page, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return 0;
+	*p = 1;
+	after = count_faults();
+	(void)munmap((void *)(uintptr_t)p, page);
+	return before != -1 && after > before;
+}
+
+/* The first page from 'low' on that was ever used, or 'here'. */
+static __attribute__((__noinline__)) char *
+first_used(char *low, char *here)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	unsigned char used[256]; /* a page each */
 
 	while (low < here) {
@@ -99,14 +137,27 @@ wipe_below(char *low)
 
 		n = n < sizeof(used) ? n : sizeof(used);
 		if (mincore(low, n * page, used) == -1)
-			memset(used, 1, sizeof(used)); /* all of it, then */
-		for (size_t i = 0; i < n; i++, low += page) {
-			size_t room = (size_t)(here - low);
-
+			return low; /* all of it, then */
+		for (size_t i = 0; i < n; i++, low += page)
 			if ((used[i] & 1) != 0)
-				explicit_bzero(low, room < page ? room : page);
-		}
+				return low;
 	}
+	return here;
+}
+
+/* Clears what the stack ever used, from there to here. */
+static __attribute__((__noinline__)) void
+wipe_below(struct stack *s)
+{
+	char *here = (char *)__builtin_frame_address(0) - NEAR;
+	long faults = s->counted ? count_faults() : -1;
+
+	if (s->used == NULL || faults == -1 || faults != s->faults) {
+		s->used = first_used(s->end, here);
+		s->faults = faults;
+	}
+	if (s->used < here)
+		explicit_bzero(s->used, (size_t)(here - s->used));
 }
 
 /* Its frame takes the place of the one that wipe_below had. */
@@ -118,32 +169,33 @@ wipe_near(void)
 	explicit_bzero(frame, sizeof(frame));
 }
 
-/* The end of this thread's stack, or NULL when it cannot be told. */
-static char *
-stack_end(void)
+/* The end of this thread's stack; 0, or -1 when it cannot be told. */
+static int
+find_end(struct stack *s)
 {
-	static _Thread_local char *low;
 	pthread_attr_t attr;
 	size_t size;
 	void *end;
 
-	if (low == NULL) {
-		if (pthread_getattr_np(pthread_self(), &attr) != 0)
-			return NULL;
-		if (pthread_attr_getstack(&attr, &end, &size) == 0)
-			low = end;
-		(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
+	if (pthread_getattr_np(pthread_self(), &attr) != 0)
+		return -1;
+	if (pthread_attr_getstack(&attr, &end, &size) == 0) {
+		s->end = end;
+		/* Huge pages would come into being without a fault. */
+		s->counted =
+		    madvise(end, size, MADV_NOHUGEPAGE) == 0 && faults_count();
 	}
-	return low;
+	(void)pthread_attr_destroy(&attr); /* glibc: always 0 */
+	return s->end == NULL ? -1 : 0;
 }
 
 void
 wipe_stack(void)
 {
-	char *low = stack_end();
+	static _Thread_local struct stack stack;
 
-	if (low != NULL)
-		wipe_below(low);
+	if (stack.end != NULL || find_end(&stack) == 0)
+		wipe_below(&stack);
 	wipe_near();
 }
 
