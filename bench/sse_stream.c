@@ -42,6 +42,18 @@ line_add(struct sse_line *line, char c)
 	return 0;
 }
 
+/* The same of bytes that do not end it. */
+static void
+line_add_all(struct sse_line *line, const char *p, size_t n)
+{
+	size_t room =
+	    line->len < sizeof(line->text) ? sizeof(line->text) - line->len : 0;
+
+	if (room > 0)
+		memcpy(line->text + line->len, p, n < room ? n : room);
+	line->len += n;
+}
+
 static int
 line_begins(const struct sse_line *line, const char *with)
 {
@@ -97,6 +109,39 @@ body_feed(struct sse_stream *s, char c, sse_stamp told, void *whose)
 	    line_begins(&s->event, "data: [DONE]"))
 		s->done = 1;
 	s->event.len = 0;
+}
+
+/* How many bytes neither begin a stamp nor end a line. */
+static size_t
+plain_run(const char *p, size_t n)
+{
+	const char *end = memchr(p, '\n', n);
+
+	if (end != NULL)
+		n = (size_t)(end - p);
+	end = memchr(p, '@', n);
+	return end == NULL ? n : (size_t)(end - p);
+}
+
+/* Some bytes of the body, all in one chunk; returns how many it took. */
+static size_t
+body_take(
+    struct sse_stream *s, const char *p, size_t n, sse_stamp told, void *whose)
+{
+	size_t run;
+
+	if (s->chunked && (int64_t)n > s->chunk_left)
+		n = (size_t)s->chunk_left;
+	run = s->stamp == NO_STAMP ? plain_run(p, n) : 0;
+	if (run > 0) {
+		line_add_all(&s->event, p, run);
+	} else {
+		body_feed(s, *p, told, whose);
+		run = 1;
+	}
+	if (s->chunked && (s->chunk_left -= (int64_t)run) == 0)
+		s->place = IN_DATA_END;
+	return run;
 }
 
 static void
@@ -169,16 +214,11 @@ void
 sse_stream_feed(
     struct sse_stream *s, const char *p, size_t n, sse_stamp told, void *whose)
 {
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < n && !s->broken && !s->ended; i++) {
-		if (s->place != IN_DATA) {
-			if (line_add(&s->http, p[i]))
-				http_line(s);
-			continue;
-		}
-		body_feed(s, p[i], told, whose);
-		if (s->chunked && --s->chunk_left == 0)
-			s->place = IN_DATA_END;
-	}
+	while (i < n && !s->broken && !s->ended)
+		if (s->place == IN_DATA)
+			i += body_take(s, p + i, n - i, told, whose);
+		else if (line_add(&s->http, p[i++]))
+			http_line(s);
 }

@@ -13,6 +13,7 @@ const took = async (promise) => {
 	return [await promise, Date.now() - begun];
 };
 const DONE = 'data: [DONE]';
+const DONE_DATA = '[DONE]';
 
 describe('faults of a whole answer', { timeout: 30000 }, () => {
 	test('unknown faults and values are refused, never ignored', async () => {
@@ -169,6 +170,20 @@ describe('faults of a stream', { timeout: 30000 }, () => {
 			last = Number(at);
 		});
 		assert.ok(last <= now());
+	});
+
+	test('stamped events differ from others in their text alone', async () => {
+		const bare = async (faults, more) =>
+			events((await streamed(faults, more)).body).map((event) => {
+				const { id, created, choices, ...rest } = event;
+				for (const choice of choices ?? [])
+					if (choice.delta.content) choice.delta.content = 'text';
+				return event === DONE_DATA ? event : { choices, ...rest };
+			});
+		for (const [faults, more] of [['words=4'], ['words=4, continuous=1'],
+			['words=4, crlf=1, comment=1'], ['words=3', { n: 2 }]])
+			assert.deepEqual(await bare(`stamp=1, ${faults}`, more),
+				await bare(faults, more), faults);
 	});
 
 	test('ends of every kind after three events', async () => {

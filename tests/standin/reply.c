@@ -75,6 +75,7 @@ reply_free(struct reply *reply)
 	free(reply->model);
 	free(reply->tool);
 	words_free(&reply->words);
+	stamp_free(&reply->stamp);
 	memset(reply, 0, sizeof(*reply));
 }
 

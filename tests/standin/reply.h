@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 
 #include "fault.h"
+#include "stamp.h"
 #include "words.h"
 
 #define REPLY_CHOICES_MAX 16
@@ -39,6 +40,7 @@ struct reply {
 	int64_t next, said;
 	size_t at;
 	struct view piece;
+	struct stamp stamp;
 };
 
 /* reply_free is safe on a zeroed one. */

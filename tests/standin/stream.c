@@ -171,23 +171,32 @@ long_line(struct reply *reply, const struct fault *fault, const char *name,
 	buf_free(&measure);
 }
 
+/* Is a stamp the only thing in which two events with text can differ? */
+static int
+stamped_alike(const struct reply *reply)
+{
+	return reply->each != USAGE_REAL && reply->choices == 1;
+}
+
 static void
 event_piece(
     struct reply *reply, const struct fault *fault, int64_t i, struct buf *out)
 {
 	const char *name =
 	    reply->kind == REPLY_MESSAGES ? "content_block_delta" : NULL;
-	char stamp[48];
+	size_t from = out->len;
 
+	reply->said++;
+	if (fault->stamp && stamp_event(&reply->stamp, i, out))
+		return;
 	if (i % reply->choices == 0 &&
 	    !words_next(&reply->words, &reply->at, &reply->piece))
 		reply->piece = (struct view){ "", 0 };
 	if (fault->stamp) {
-		(void)snprintf(stamp, sizeof(stamp), "@%lld:%lld;",
-		    (long long)i, (long long)loop_now());
-		reply->piece = (struct view){ stamp, strlen(stamp) };
+		stamp_now(&reply->stamp, i);
+		reply->piece = (struct view){ reply->stamp.text,
+			strlen(reply->stamp.text) };
 	}
-	reply->said++;
 	if (i == 0 && fault->bad_json)
 		add_text(out, fault, name, "{\"id\":\"broken\",\"choices\":[{");
 	else if (i == 0 && fault->line > 0)
@@ -195,8 +204,8 @@ event_piece(
 	else
 		add_json(out, fault, name,
 		    piece_json(reply, reply->piece, i % reply->choices));
-	if (fault->stamp)
-		reply->piece = (struct view){ "", 0 };
+	if (fault->stamp && stamped_alike(reply))
+		stamp_learn(&reply->stamp, out->data + from, out->len - from);
 }
 
 /* The events before the text; returns how many there are. */

@@ -80,13 +80,31 @@ words_count(struct words *w, int64_t max)
 	}
 }
 
+char *
+words_number(char *to, int64_t n)
+{
+	char digits[20];
+	size_t i = sizeof(digits);
+
+	do
+		digits[--i] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	memcpy(to, digits + i, sizeof(digits) - i);
+	return to + sizeof(digits) - i;
+}
+
+/* Not by printf: a load asks for thousands of words with each stream. */
 static int
 fill_pieces(struct words *w, int64_t want)
 {
-	for (; w->pieces < want; w->pieces++)
-		if (buf_printf(&w->text, " word%lld", (long long)w->pieces) ==
-		    -1)
+	char word[32] = " word";
+	size_t n;
+
+	for (; w->pieces < want; w->pieces++) {
+		n = (size_t)(words_number(word + 5, w->pieces) - word);
+		if (buf_add(&w->text, word, n) == -1)
 			return -1;
+	}
 	words_count(w, want);
 	w->cut = 0;
 	return 0;

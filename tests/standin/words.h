@@ -30,6 +30,9 @@ int words_next(const struct words *, size_t *at, struct view *piece);
 
 void words_free(struct words *);
 
+/* Writes 'n', not negative, without a NUL; returns its end. */
+char *words_number(char *to, int64_t n);
+
 /* Bytes of prompt / 4, rounded up. */
 int64_t words_tokens(size_t bytes);
 
