@@ -188,9 +188,6 @@ $(BENCH_BIN): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(BENCH_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(BENCH_OBJ) $(LIB) $(LIBS_BENCH)
 
-# The threads of a responder around something else.
-$(BUILD)/bench/floor: $(BUILD)/obj/fcgi/workers.o $(BUILD)/obj/fcgi/job.o
-$(BUILD)/bench/floor: BENCH_OBJ := $(BUILD)/obj/fcgi/workers.o $(BUILD)/obj/fcgi/job.o
 $(BUILD)/bench/floor: LIBS_BENCH := $(LIBS_FCGI)
 
 $(UNIT_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_OBJ) $(LIB)

@@ -1,47 +1,62 @@
 /*
- * floor - the least that a FastCGI responder can be: libfcgi and the threads
- * of v1.fcgi, in whose place lighttpd starts it, and nothing of what the gate
- * is for. What it cannot reach the gate cannot reach either.
+ * floor - the least that a FastCGI responder can be: libfcgi, libcurl and the
+ * gate's way to use them, in whose place lighttpd starts it, and nothing of
+ * what the gate is for. What it cannot reach the gate cannot reach either.
  *
  * FLOOR=answer    (in the environment) a constant answer of 500 bytes
- * FLOOR=exchange  the upstream's, over one kept handle of libcurl a thread
- * FLOOR=bare      the same bytes over a bare kept socket, one send(2), poll(2)
- *                 and recv(2), nothing of them read: what the kernel takes
+ * FLOOR=exchange  the upstream's, over kept handles of libcurl
+ * FLOOR=bare      the same bytes over bare kept sockets, one send(2) and one
+ *                 recv(2), nothing of them read: what the kernel takes
  *
- * Those are for short bodies, these for large ones, of which lighttpd asks:
+ * Those are for short bodies, on one thread and one epoll(7). These are for
+ * large ones, of which lighttpd asks, a thread each:
  *
  * FLOOR=read      the body whole into fresh memory, a constant answer
  * FLOOR=post      and on to the upstream over the kept handle of libcurl
  */
 #include <curl/curl.h>
+#include <errno.h>
 #include <fcgiapp.h>
+#include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fcgi/gate.h"
-#include "fcgi/workers.h"
 #include "lib/log.h"
 #include "lib/pages.h"
+#include "lib/text.h"
 
 #define ANSWER_BYTES 500
 #define BODY_MAX 4096
+#define TAKEN_AT_ONCE 8
+#define THREADS 16 /* for large bodies */
+
+/* What stirred: the listening socket, one of libcurl's, or an exchange. */
+#define DOOR UINT64_C(0)
+#define LIBCURLS (UINT64_C(1) << 63)
 
 struct exchange {
+	FCGX_Request fcgx;
 	CURL *easy;
 	curl_socket_t socket; /* bare */
 	char asked[BODY_MAX], answered[BODY_MAX];
-	size_t n_answered;
+	size_t n_asked, n_answered;
+	struct exchange *next;
 };
 
 static char answer[ANSWER_BYTES + 1];
 static char url[512]; /* empty: no exchange */
 static int bare, large;
+
+/* Of the thread that has an epoll. */
+static struct exchange *idle;
+static CURLM *multi;
+static int epoll, due;
 
 static size_t
 take(char *p, size_t size, size_t n, void *arg)
@@ -55,27 +70,35 @@ take(char *p, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
-static int
-connect_only(struct exchange *x)
+static void
+watch(int fd, int op, uint32_t events, uint64_t name)
 {
-	return curl_easy_setopt(x->easy, CURLOPT_CONNECT_ONLY, 1L) ||
-		curl_easy_perform(x->easy) ||
-		curl_easy_getinfo(x->easy, CURLINFO_ACTIVESOCKET, &x->socket)
-	    ? -1
-	    : 0;
+	struct epoll_event e = { .events = events, .data.u64 = name };
+
+	if (epoll_ctl(epoll, op, fd, &e) == -1 && op != EPOLL_CTL_DEL)
+		log_fatal("cannot watch a socket");
 }
 
-/* A thread's own, for good. */
-static struct exchange *
-kept(void)
+static void
+connect_only(struct exchange *x)
 {
-	static _Thread_local struct exchange *x;
-	struct curl_slist *fields;
+	if (curl_easy_setopt(x->easy, CURLOPT_CONNECT_ONLY, 1L) ||
+	    curl_easy_perform(x->easy) ||
+	    curl_easy_getinfo(x->easy, CURLINFO_ACTIVESOCKET, &x->socket))
+		log_fatalx("libcurl cannot connect");
+	watch(x->socket, EPOLL_CTL_ADD, EPOLLIN, (uintptr_t)x);
+}
 
-	if (x != NULL)
-		return x;
-	fields = curl_slist_append(NULL, "Content-Type: application/json");
-	if (fields == NULL || (x = calloc(1, sizeof(*x))) == NULL ||
+static struct exchange *
+make(void)
+{
+	struct curl_slist *fields =
+	    curl_slist_append(NULL, "Content-Type: application/json");
+	struct exchange *x = calloc(1, sizeof(*x));
+
+	if (fields == NULL || x == NULL ||
+	    FCGX_InitRequest(
+		&x->fcgx, STDIN_FILENO, FCGI_FAIL_ACCEPT_ON_INTR) != 0 ||
 	    (x->easy = curl_easy_init()) == NULL ||
 	    curl_easy_setopt(x->easy, CURLOPT_URL, url) ||
 	    curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L) ||
@@ -84,13 +107,16 @@ kept(void)
 	    curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->asked) ||
 	    curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, take) ||
 	    curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x) ||
-	    (bare && connect_only(x) == -1))
-		log_fatalx("libcurl cannot begin");
+	    curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x))
+		log_fatalx("libcurl or libfcgi cannot begin");
+	if (bare)
+		connect_only(x);
 	return x;
 }
 
+/* Answers, and closes as the gate does. */
 static void
-put(FCGX_Stream *out, int status, const char *body, size_t n)
+put(struct exchange *x, int status, const char *body, size_t n)
 {
 	char head[128];
 	int len = snprintf(head, sizeof(head),
@@ -99,180 +125,276 @@ put(FCGX_Stream *out, int status, const char *body, size_t n)
 	    status, n);
 
 	/* Who left is nobody to tell. */
-	(void)FCGX_PutStr(head, len, out);
-	(void)FCGX_PutStr(body, (int)n, out);
+	(void)FCGX_PutStr(head, len, x->fcgx.out);
+	(void)FCGX_PutStr(body, (int)n, x->fcgx.out);
+	FCGX_Detach(&x->fcgx);
+	FCGX_Finish_r(&x->fcgx);
+}
+
+/* --- Short bodies. --- */
+
+static void
+rest(struct exchange *x)
+{
+	x->next = idle;
+	idle = x;
+}
+
+static void
+drive(curl_socket_t fd, int how)
+{
+	int running, left;
+	struct exchange *x;
+	CURLMsg *m;
+	long status = 502;
+
+	if (curl_multi_socket_action(multi, fd, how, &running) != CURLM_OK)
+		log_fatalx("libcurl cannot go on");
+	while ((m = curl_multi_info_read(multi, &left)) != NULL) {
+		CURL *easy = m->easy_handle;
+		int bad = m->data.result != CURLE_OK;
+
+		if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x) ||
+		    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status) ||
+		    curl_multi_remove_handle(multi, easy) != CURLM_OK)
+			log_fatalx("libcurl lost an exchange");
+		put(x, bad ? 502 : (int)status, x->answered, x->n_answered);
+		rest(x);
+	}
+}
+
+/* libcurl's CURLMOPT_SOCKETFUNCTION. */
+static int
+watch_server(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
+{
+	static int yes;
+	uint32_t events = 0;
+
+	(void)easy;
+	(void)arg;
+	if (what & CURL_POLL_IN)
+		events |= EPOLLIN;
+	if (what & CURL_POLL_OUT)
+		events |= EPOLLOUT;
+	watch(fd,
+	    what == CURL_POLL_REMOVE ? EPOLL_CTL_DEL
+		: known != NULL      ? EPOLL_CTL_MOD
+				     : EPOLL_CTL_ADD,
+	    events, LIBCURLS | (uint32_t)fd);
+	return curl_multi_assign(multi, fd, &yes) == CURLM_OK ? 0 : -1;
+}
+
+/* libcurl's CURLMOPT_TIMERFUNCTION; only "at once" is heeded. */
+static int
+set_timer(CURLM *m, long ms, void *arg)
+{
+	(void)m;
+	(void)arg;
+	due = ms == 0;
+	return 0;
 }
 
 /* The stand-in answers with one write, so it comes whole. */
 static void
-pass_on_bare(FCGX_Stream *out, struct exchange *x, size_t n)
+receive_bare(struct exchange *x)
 {
-	struct pollfd p = { .fd = x->socket, .events = POLLIN };
-	char sent[BODY_MAX + 256];
-	int head = snprintf(sent, sizeof(sent),
-	    "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"
-	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-	    n);
+	ssize_t got = recv(x->socket, x->answered, sizeof(x->answered), 0);
 	const char *end = NULL;
-	ssize_t got = -1;
 
-	memcpy(sent + head, x->asked, n);
-	if (send(p.fd, sent, (size_t)head + n, MSG_NOSIGNAL) != -1 &&
-	    poll(&p, 1, -1) == 1)
-		got = recv(p.fd, x->answered, sizeof(x->answered), 0);
 	if (got > 0)
 		end = memmem(x->answered, (size_t)got, "\r\n\r\n", 4);
 	if (end == NULL)
 		log_fatalx("no exchange");
 	end += 4;
-	put(out, 200, end, (size_t)(x->answered + got - end));
+	put(x, 200, end, (size_t)(x->answered + got - end));
+	rest(x);
 }
 
 static void
-pass_on(FCGX_Stream *out, struct exchange *x, long n)
+send_bare(const struct exchange *x)
 {
-	long status = 502;
+	char sent[BODY_MAX + 256];
+	int head = snprintf(sent, sizeof(sent),
+	    "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n"
+	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+	    x->n_asked);
 
-	x->n_answered = 0;
-	if (curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE, n) != CURLE_OK ||
-	    curl_easy_perform(x->easy) != CURLE_OK ||
-	    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status) !=
-		CURLE_OK)
-		log_warnx("no exchange");
-	put(out, (int)status, x->answered, x->n_answered);
+	memcpy(sent + head, x->asked, x->n_asked);
+	if (send(x->socket, sent, (size_t)head + x->n_asked, MSG_NOSIGNAL) ==
+	    -1)
+		log_fatal("no exchange");
 }
 
 static void
-post(struct http *http, char *body, size_t n)
+begin(struct exchange *x)
 {
-	const char *path = FCGX_GetParam("REQUEST_URI", http->fcgx->envp);
-	const char *type = FCGX_GetParam("CONTENT_TYPE", http->fcgx->envp);
-	struct exchange *x = kept();
+	if (curl_easy_setopt(
+		x->easy, CURLOPT_POSTFIELDSIZE, (long)x->n_asked) ||
+	    curl_multi_add_handle(multi, x->easy) != CURLM_OK)
+		log_fatalx("no exchange");
+	while (due) {
+		due = 0;
+		drive(CURL_SOCKET_TIMEOUT, 0);
+	}
+}
+
+/* 0 when no request waits. */
+static int
+take_one(void)
+{
+	struct exchange *x = idle != NULL ? idle : make();
+	int n;
+
+	idle = x->next;
+	x->next = NULL;
+	if (FCGX_Accept_r(&x->fcgx) != 0) {
+		rest(x);
+		return 0;
+	}
+	x->n_asked = x->n_answered = 0;
+	/* lighttpd loses an answer when its request is not read. */
+	while ((n = FCGX_GetStr(x->asked + x->n_asked,
+		    (int)(BODY_MAX - x->n_asked), x->fcgx.in)) > 0)
+		x->n_asked += (size_t)n;
+	if (*url == '\0' || x->n_asked == 0) {
+		put(x, 200, answer, ANSWER_BYTES);
+		rest(x);
+	} else if (bare) {
+		send_bare(x);
+	} else {
+		begin(x);
+	}
+	return 1;
+}
+
+static void
+stir(const struct epoll_event *e)
+{
+	uint64_t name = e->data.u64;
+
+	if (name == DOOR) {
+		for (int i = 0; i < TAKEN_AT_ONCE && take_one(); i++)
+			continue;
+	} else if (name & LIBCURLS) {
+		drive((curl_socket_t)(uint32_t)name, CURL_CSELECT_IN);
+	} else {
+		receive_bare(e->data.ptr);
+	}
+}
+
+static void
+serve_short(void)
+{
+	struct epoll_event events[64];
+
+	epoll = epoll_create1(EPOLL_CLOEXEC);
+	multi = curl_multi_init();
+	if (epoll == -1 || multi == NULL ||
+	    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_server) ||
+	    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer) ||
+	    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 512L) ||
+	    fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) == -1)
+		log_fatalx("cannot begin");
+	watch(STDIN_FILENO, EPOLL_CTL_ADD, EPOLLIN | EPOLLEXCLUSIVE, DOOR);
+	for (;;) {
+		int n = epoll_wait(epoll, events, 64, -1);
+
+		if (n == -1 && errno != EINTR)
+			log_fatal("cannot wait");
+		for (int i = 0; i < n; i++)
+			stir(&events[i]);
+	}
+}
+
+/* --- Large bodies. --- */
+
+static void
+post(struct exchange *x, char *body, size_t n)
+{
+	const char *path = FCGX_GetParam("REQUEST_URI", x->fcgx.envp);
+	const char *type = FCGX_GetParam("CONTENT_TYPE", x->fcgx.envp);
 	struct curl_slist *fields;
 	char to[1024], field[256];
+	long status = 502;
 
 	(void)snprintf(to, sizeof(to), "%s%s", url, path);
 	(void)snprintf(field, sizeof(field), "Content-Type: %s", type);
 	fields = curl_slist_append(NULL, field);
+	x->n_answered = 0;
 	if (fields == NULL || curl_easy_setopt(x->easy, CURLOPT_URL, to) ||
 	    curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, fields) ||
 	    curl_easy_setopt(x->easy, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10) ||
-	    curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, body))
-		log_fatalx("libcurl cannot post");
-	pass_on(http->fcgx->out, x, (long)n);
+	    curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, body) ||
+	    curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE, (long)n) ||
+	    curl_easy_perform(x->easy) ||
+	    curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status))
+		log_warnx("no exchange");
+	put(x, (int)status, x->answered, x->n_answered);
 	curl_slist_free_all(fields);
 }
 
 static void
-serve_large(struct http *http)
+serve_large_one(struct exchange *x)
 {
-	int64_t n = http_body_announced(http);
-	char *body = malloc((size_t)n + 1);
+	const char *role = FCGX_GetParam("FCGI_ROLE", x->fcgx.envp);
+	const char *length = FCGX_GetParam("CONTENT_LENGTH", x->fcgx.envp);
+	int64_t n = 0;
 	int at = 0, got;
+	char *body;
 
-	if (http_is_asking(http)) {
-		put(http->fcgx->out, 200, "", 0);
-		free(body);
+	if (role != NULL && strcmp(role, "AUTHORIZER") == 0) {
+		put(x, 200, "", 0);
 		return;
 	}
-	if (body == NULL || n < 0 || n > INT_MAX)
+	if (length != NULL && text_to_i64(length, 0, INT_MAX, &n) == -1)
+		log_fatalx("no length");
+	if ((body = malloc((size_t)n + 1)) == NULL)
 		log_fatalx("no room for a body");
 	(void)pages_gather(body, (size_t)n);
 	while (at < n &&
-	    (got = FCGX_GetStr(body + at, (int)n - at, http->fcgx->in)) > 0)
+	    (got = FCGX_GetStr(body + at, (int)n - at, x->fcgx.in)) > 0)
 		at += got;
-	(void)FCGX_GetChar(http->fcgx->in); /* to its end */
+	(void)FCGX_GetChar(x->fcgx.in); /* to its end */
 	if (*url != '\0' && at > 0)
-		post(http, body, (size_t)at);
+		post(x, body, (size_t)at);
 	else
-		put(http->fcgx->out, 200, answer, ANSWER_BYTES);
+		put(x, 200, answer, ANSWER_BYTES);
 	free(body);
 }
 
-static void
-serve_short(struct http *http)
+static void *
+serve_large(void *arg)
 {
-	struct exchange *x = *url != '\0' ? kept() : NULL;
-	FCGX_Stream *in = http->fcgx->in, *out = http->fcgx->out;
-	char body[BODY_MAX];
-	int n, all = 0;
+	struct exchange *x = make();
 
-	/* lighttpd loses an answer when its request is not read. */
-	while ((n = FCGX_GetStr(body, sizeof(body), in)) > 0) {
-		if (x != NULL && n + all <= BODY_MAX)
-			memcpy(x->asked + all, body, (size_t)n);
-		all = all + n <= BODY_MAX ? all + n : BODY_MAX;
-	}
-	if (x != NULL && all > 0 && bare)
-		pass_on_bare(out, x, (size_t)all);
-	else if (x != NULL && all > 0)
-		pass_on(out, x, all);
-	else
-		put(out, 200, answer, ANSWER_BYTES);
-}
-
-/* In place of the gate's (fcgi/gate.h); this gate is no more than a name. */
-int
-serve(struct gate *g, struct http *http, struct call *c)
-{
-	(void)g;
-	(void)c;
-	if (large)
-		serve_large(http);
-	else
-		serve_short(http);
-	http->body_read = http->head_sent = 1;
-	return 0;
-}
-
-/* No answer here goes on without its thread. */
-void
-serve_rest(struct call *c)
-{
-	(void)c;
-}
-
-void
-relay_start(struct call *c)
-{
-	(void)c;
-}
-
-void
-wipe_stack(void)
-{
-}
-
-void
-wipe_sparingly(int yes)
-{
-	(void)yes;
+	while (FCGX_Accept_r(&x->fcgx) == 0)
+		serve_large_one(x);
+	return arg;
 }
 
 int
 main(void)
 {
-	struct config *config;
-	const char *what = getenv("FLOOR");
-	uint32_t threads;
+	const char *what = getenv("FLOOR"), *upstream = getenv("UPSTREAM_URL");
+	pthread_t thread;
 
 	log_init("floor");
-	if (what == NULL || (config = config_load()) == NULL)
-		log_fatalx("FLOOR and the settings of a gate are needed");
-	threads = (uint32_t)(config_number(config, CONFIG_MAX_IN_FLIGHT) /
-		      config_number(config, CONFIG_PROCESSES)) +
-	    16;
+	if (what == NULL || upstream == NULL)
+		log_fatalx("FLOOR and UPSTREAM_URL are needed");
 	memset(answer, ' ', ANSWER_BYTES);
 	memcpy(answer, "{}", 2);
 	bare = strcmp(what, "bare") == 0;
 	large = strcmp(what, "read") == 0 || strcmp(what, "post") == 0;
 	if (bare || strcmp(what, "exchange") == 0 || strcmp(what, "post") == 0)
-		(void)snprintf(url, sizeof(url), "%s%s",
-		    config_text(config, CONFIG_UPSTREAM_URL),
+		(void)snprintf(url, sizeof(url), "%s%s", upstream,
 		    large ? "" : "/v1/chat/completions");
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || FCGX_Init() != 0)
 		log_fatalx("libcurl or libfcgi cannot start");
-	workers_start(NULL, threads, 0);
-	(void)pause(); /* until a signal: lighttpd's, or libfcgi's SIGUSR1 */
-	_exit(0);
+	if (!large)
+		serve_short();
+	for (int i = 1; i < THREADS; i++)
+		if (pthread_create(&thread, NULL, serve_large, NULL) != 0)
+			log_fatalx("cannot start threads");
+	(void)serve_large(NULL);
+	return 1;
 }

@@ -175,11 +175,21 @@ name_refusal(struct call *c)
 	return refusal[longest];
 }
 
+/* To where a disk may be waited for; nothing was taken yet. */
+static enum openai_error
+leave(struct call *c)
+{
+	c->left = 1;
+	return OPENAI_OK;
+}
+
 enum openai_error
 admit_request(struct call *c, int64_t tokens)
 {
 	/* What cannot be journalled is not let in. */
 	if (atomic_load(&c->gate->journal_failed)) {
+		if (c->quick)
+			return leave(c);
 		if (usage_journal_check(c->gate->journal) == -1)
 			return OPENAI_STORE;
 		atomic_store(&c->gate->journal_failed, 0);
@@ -199,6 +209,7 @@ admit_request(struct call *c, int64_t tokens)
 		c->windows_known = 1;
 		return OPENAI_RATE_PARALLEL;
 	case LIMITS_UNCOUNTED:
+		return c->quick ? leave(c) : OPENAI_STORE;
 	case LIMITS_BROKEN:
 	default:
 		return OPENAI_STORE;

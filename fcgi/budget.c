@@ -259,7 +259,7 @@ take_counted(struct call *c)
 {
 	enum limits_result result = take(c);
 
-	if (result != LIMITS_UNCOUNTED)
+	if (result != LIMITS_UNCOUNTED || c->quick)
 		return result;
 	(void)pthread_mutex_lock(&c->gate->counting); /* ours: cannot fail */
 	result = count_and_take(c);

@@ -40,6 +40,7 @@ struct gate {
 	struct usage_journal *journal;
 	struct upstream_pool *upstreams;
 	struct upstream_loop *loop; /* for streams */
+	struct upstream_loop *arrivals; /* for what arrivals.c serves */
 	struct catalog *catalog;
 	unsigned char secret[32];
 	unsigned confined; /* enum sandbox_part: what holds */
@@ -89,6 +90,8 @@ struct call {
 	struct limits_lease lease;
 	int64_t retry_ms; /* when a refusal says when to return */
 	struct relay *stream; /* its answer goes on without this thread */
+	int quick; /* it is on the thread of arrivals.c, which must not wait */
+	int left; /* it was, and would have had to */
 };
 
 /* A way to answer: a path, and what has to be true first. */
@@ -108,12 +111,18 @@ struct route {
 };
 
 /*
- * serve.c: the life of one request. 1 when its answer goes on without this
- * thread: relay_start is to be called, and serve_rest once workers_take_back
- * was. 0: it is over.
+ * serve.c: the life of one request. 'quick' says that the thread must not wait,
+ * which is no use where serve_may_wait says so.
  */
-int serve(struct gate *, struct http *, struct call *);
+enum served {
+	SERVED, /* it is over */
+	SERVED_BY_LOOP, /* relay_start is due; in the end serve_rest will be */
+	SERVED_IN_PART /* quick: serve_on is due, where a wait harms nobody */
+};
+enum served serve(struct gate *, struct http *, struct call *, int quick);
+enum served serve_on(struct call *);
 void serve_rest(struct call *);
+int serve_may_wait(struct http *);
 
 /*
  * wipe.c: clears what earlier calls left on this thread's stack. (free(3) and
@@ -195,10 +204,9 @@ enum openai_error answer_json(struct call *, int status, struct json_object *);
 /* relay.c: to the upstream and back. */
 enum upstream_end relay_run(struct call *, const struct upstream_exchange *);
 enum openai_error relay_answer(struct call *);
-/*
- * A stream: on its way, from where workers_take_back is called, and what is
- * left to do then.
- */
+/* The same, after a wait was to be avoided (c->left). */
+enum openai_error relay_answer_on(struct call *);
+/* One that a loop has: its begin, and what is left to do at its end. */
 void relay_start(struct call *);
 enum openai_error relay_rest(struct call *);
 

@@ -21,8 +21,10 @@
 
 #include <curl/curl.h>
 
+#include "arrivals.h"
 #include "catalog.h"
 #include "gate.h"
+#include "job.h"
 #include "lib/connections.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
@@ -221,17 +223,9 @@ wait_for_reason(const struct gate *g, const sigset_t *signals)
 	return 0;
 }
 
-/* Nothing but that accept(2) is interrupted. */
-static void
-on_wake(int number)
-{
-	(void)number;
-}
-
 int
 main(int argc, char *argv[])
 {
-	static const struct sigaction wake = { .sa_handler = on_wake };
 	static struct gate gate;
 	sigset_t signals;
 	uint32_t threads;
@@ -246,19 +240,20 @@ main(int argc, char *argv[])
 	    sigaddset(&signals, SIGINT) == -1 ||
 	    sigaddset(&signals, SIGUSR1) == -1 ||
 	    pthread_sigmask(SIG_BLOCK, &signals, NULL) != 0 ||
-	    sigaction(SIGUSR2, &wake, NULL) == -1 ||
 	    signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		log_fatal("cannot set signals up");
 	confine(&gate);
 	if (catalog_answer_probes(&gate) == -1)
 		log_fatalx("cannot start the thread that asks the upstream");
-	gate.loop =
-	    upstream_loop_new(config_text(gate.config, CONFIG_UPSTREAM_URL));
+	gate.loop = upstream_loop_new(
+	    config_text(gate.config, CONFIG_UPSTREAM_URL), NULL);
 	if (gate.loop == NULL)
 		log_fatalx("the gate cannot start");
-	workers_start(&gate, threads, shared_socket);
+	workers_start(&gate, threads);
+	arrivals_start(&gate);
 	code = wait_for_reason(&gate, &signals);
-	workers_drain();
+	arrivals_stop(shared_socket);
+	jobs_drain();
 	/* At once: threads may still use what exit(3) would take apart. */
 	_exit(code);
 }

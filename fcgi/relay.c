@@ -212,18 +212,29 @@ admit(struct call *c)
 }
 
 enum openai_error
+relay_answer_on(struct call *c)
+{
+	enum openai_error error = admit(c);
+
+	if (error != OPENAI_OK || c->left)
+		return error;
+	if (c->quick && !c->request.stream)
+		return relay_flow_begin(c);
+	/* A client that stops reading gives its place back. */
+	if (http_write_timeout(c->http, c->live.number[CONFIG_IDLE_TIMEOUT]) ==
+	    -1)
+		return OPENAI_INTERNAL;
+	return c->request.stream ? relay_flow_begin(c) : exchange(c);
+}
+
+enum openai_error
 relay_answer(struct call *c)
 {
 	enum openai_error error;
 
 	if ((error = admit_load(c)) != OPENAI_OK ||
 	    (error = read_body(c)) != OPENAI_OK ||
-	    (error = understand(c)) != OPENAI_OK ||
-	    (error = admit(c)) != OPENAI_OK)
+	    (error = understand(c)) != OPENAI_OK)
 		return error;
-	/* A client that stops reading gives its place back. */
-	if (http_write_timeout(c->http, c->live.number[CONFIG_IDLE_TIMEOUT]) ==
-	    -1)
-		return OPENAI_INTERNAL;
-	return c->request.stream ? relay_flow_begin(c) : exchange(c);
+	return relay_answer_on(c);
 }

@@ -1,13 +1,14 @@
 /*
- * A stream on its way on the loop, which all streams of this process share:
- * what might wait, for a client or for a disk, is done by a worker.
+ * An exchange on its way on a loop, which it shares with others: what might
+ * wait, for a client or for a disk, is done by a worker.
  */
 #include "relay_internal.h"
 
 #include <stdlib.h>
 
+#include "arrivals.h"
+#include "job.h"
 #include "lib/log.h"
-#include "lib/secret.h"
 #include "workers.h"
 
 /* So much at once never makes a client wait that takes more. */
@@ -72,15 +73,28 @@ relay_flow_pause(struct relay *r)
 	return r->kind == EVENTS && r->meter.finished ? UPSTREAM_ENOUGH : 0;
 }
 
+/* An answer that goes out now, and fits in its empty socket. */
+static int
+is_short(const struct relay *r)
+{
+	return !r->head_sent && r->held.len <= UNCHECKED_MAX;
+}
+
 /* The last that the loop does with it. */
 static void
 on_end(void *arg, enum upstream_end end)
 {
 	struct relay *r = arg;
+	struct call *c = r->c;
 
 	r->end = end;
+	if (c->quick && !c->request.stream && is_short(r)) {
+		arrivals_end(c);
+		return;
+	}
 	wipe_stack();
-	workers_take_back(r->c);
+	job_of(c)->stage = JOB_ENDED;
+	workers_give(job_of(c));
 }
 
 static void
@@ -89,14 +103,14 @@ free_relay(struct relay *r)
 	relay_fields_free(&r->fields);
 	buf_free(&r->held);
 	buf_free(&r->outbox);
-	secret_wipe(r, sizeof(*r));
-	free(r);
+	free(r); /* which wipes it (wipe.c) */
 }
 
 enum openai_error
 relay_flow_begin(struct call *c)
 {
-	struct relay *r = calloc(1, sizeof(*r));
+	struct relay *r = malloc(sizeof(*r));
+	int is_stream = c->request.stream;
 	struct upstream_exchange x;
 
 	if (r == NULL) {
@@ -105,13 +119,16 @@ relay_flow_begin(struct call *c)
 	}
 	if (relay_prepare(r, c, &x) == 0) {
 		r->outbox = (struct buf)BUF(OUTBOX_MAX);
-		r->flow = upstream_flow_new(c->gate->loop, &x, on_end);
+		x.keep = !is_stream;
+		r->flow = upstream_flow_new(
+		    is_stream ? c->gate->loop : c->gate->arrivals, &x, on_end);
 	}
 	if (r->flow == NULL) {
 		free_relay(r);
 		return OPENAI_OVERLOADED;
 	}
-	http_settle(c->http);
+	if (is_stream)
+		http_settle(c->http);
 	c->stream = r;
 	return OPENAI_OK;
 }
@@ -129,6 +146,10 @@ relay_rest(struct call *c)
 	enum openai_error error;
 
 	r->flow = NULL; /* a thread of its own again, which may wait */
+	if (!c->request.stream && !is_short(r) &&
+	    http_write_timeout(c->http, c->live.number[CONFIG_IDLE_TIMEOUT]) ==
+		-1)
+		(void)http_abandon(c->http);
 	/* But not for who has been waited for, in vain. */
 	if (r->end == UPSTREAM_STOPPED && !http_takes_more(c->http))
 		(void)http_abandon(c->http);

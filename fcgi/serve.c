@@ -56,18 +56,18 @@ method_matches(const struct route *r, const char *method)
 	    (strcmp(method, "HEAD") == 0 && strcmp(r->method, "GET") == 0);
 }
 
-/* 1 with c->route set; 0 when no path fits, -1 when only the path does. */
+/* 1 with the route; 0 when no path fits, -1 when only the path does. */
 static int
-find_route(struct call *c, const char *path, const char *method)
+find_route(const char *path, const char *method, const struct route **route)
 {
 	int found = 0;
 
-	c->route = strncmp(path, "/v1/messages", 12) == 0 ? &no_messages_route
-							  : &no_route;
+	*route = strncmp(path, "/v1/messages", 12) == 0 ? &no_messages_route
+							: &no_route;
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
 		if (!path_matches(&routes[i], path))
 			continue;
-		c->route = &routes[i];
+		*route = &routes[i];
 		if (method_matches(&routes[i], method))
 			return 1;
 		found = -1;
@@ -157,7 +157,7 @@ answer(struct call *c)
 
 	if (*path == '\0' || http_is_ambiguous(c->http))
 		return OPENAI_BAD_REQUEST;
-	found = find_route(c, path, method);
+	found = find_route(path, method, &c->route);
 	if (config_number(c->gate->config, CONFIG_FORCE_HTTPS) &&
 	    !is_https(c) && !(found == 1 && is_for_monitors(c->route)))
 		return OPENAI_HTTPS_REQUIRED;
@@ -213,19 +213,31 @@ end(struct call *c, enum openai_error error)
 	log_request(NULL);
 }
 
-int
-serve(struct gate *g, struct http *http, struct call *c)
+static enum served
+finish(struct call *c, enum openai_error error)
 {
-	enum openai_error error;
-
-	begin(c, g, http);
-	error = answer(c);
-	if (c->stream != NULL) {
+	if (c->stream != NULL || c->left) {
 		log_request(NULL);
-		return 1;
+		return c->left ? SERVED_IN_PART : SERVED_BY_LOOP;
 	}
 	end(c, error);
-	return 0;
+	return SERVED;
+}
+
+enum served
+serve(struct gate *g, struct http *http, struct call *c, int quick)
+{
+	begin(c, g, http);
+	c->quick = quick;
+	return finish(c, answer(c));
+}
+
+enum served
+serve_on(struct call *c)
+{
+	log_request(c->id);
+	c->quick = c->left = 0;
+	return finish(c, relay_answer_on(c));
 }
 
 void
@@ -233,4 +245,16 @@ serve_rest(struct call *c)
 {
 	log_request(c->id);
 	end(c, relay_rest(c));
+}
+
+/* Bodies that were asked about are large, or there may be no room for them. */
+int
+serve_may_wait(struct http *http)
+{
+	const struct route *route;
+
+	if (http_is_asking(http) || http_was_asked(http))
+		return 1;
+	return find_route(http_path(http), http_method(http), &route) == 1 &&
+	    route->answer != relay_answer;
 }

@@ -36,9 +36,10 @@
 #define BODY_LARGE (4 << 20)
 
 void
-http_from_fcgx(struct http *h, struct FCGX_Request *fcgx)
+http_from_fcgx(struct http *h, struct FCGX_Request *fcgx, int whole)
 {
 	*h = (struct http){ .fcgx = fcgx, .head = BUF(HEAD_MAX) };
+	h->read_bound = whole; /* none waits */
 }
 
 void

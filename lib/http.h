@@ -57,8 +57,8 @@ struct http {
 	int failed; /* nobody reads what is written */
 };
 
-/* Borrows the accepted request until http_end. */
-void http_from_fcgx(struct http *, struct FCGX_Request *);
+/* Borrows the accepted request until http_end; 'whole': its body is there. */
+void http_from_fcgx(struct http *, struct FCGX_Request *, int whole);
 
 /* The process's own environment, standard input and output (RFC 3875). */
 void http_from_cgi(struct http *);

@@ -25,7 +25,11 @@ log_init(const char *program)
 void
 log_request(const char *id)
 {
-	snprintf(request_id, sizeof(request_id), "%s", id ? id : "");
+	size_t n = id != NULL ? strnlen(id, sizeof(request_id) - 1) : 0;
+
+	if (n > 0)
+		memcpy(request_id, id, n);
+	request_id[n] = '\0';
 }
 
 /* A control character or a byte over 126 shows as \xNN; returns the end. */

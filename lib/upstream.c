@@ -13,7 +13,7 @@
 
 struct upstream {
 	CURLM *multi;
-	int socket; /* beneath its connection; see upstream_socket.c */
+	struct upstream_socket socket; /* see upstream_socket.c */
 	char *url;
 };
 
@@ -30,7 +30,7 @@ upstream_new(const char *url)
 		free(u);
 		return NULL;
 	}
-	u->socket = -1;
+	u->socket.fd = -1;
 	/* One thread has one exchange at a time, so one connection does. */
 	if (curl_multi_setopt(u->multi, CURLMOPT_MAXCONNECTS, 1L) != CURLM_OK)
 		log_warnx("libcurl does not bound its connections");

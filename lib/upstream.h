@@ -38,6 +38,7 @@ struct upstream_exchange {
 	int64_t idle_ms; /* of silence within the answer */
 	int64_t total_ms; /* from the request until the answer's end */
 
+	int keep; /* in a loop: the connection, for the next that keeps */
 	int watch_fd; /* -1, or a descriptor whose stirring means on_stir */
 
 	/* A callback that answers nonzero stops the exchange. */
@@ -88,8 +89,8 @@ enum upstream_end
 upstream_run(struct upstream *, const struct upstream_exchange *);
 
 /*
- * Many exchanges at once on one thread, which is the loop's: for streams. Each
- * has a connection of its own, kept by nobody. Callbacks are called on that
+ * Many exchanges at once on one thread, which is the loop's. Each has a
+ * connection of its own, kept by nobody unless it says 'keep'. Callbacks are called on that
  * thread and must not wait: instead of writing to a client that takes nothing
  * on_pause answers
  */
@@ -103,8 +104,12 @@ struct upstream_flow; /* one of them */
    not waited for, and the exchange ends as done. */
 #define UPSTREAM_ENOUGH 2
 
-/* NULL after logging. Freeing it waits for the exchanges under way. */
-struct upstream_loop *upstream_loop_new(const char *url);
+/*
+ * NULL after logging. Freeing it waits for the exchanges under way.
+ * 'after_turn' (or NULL) is called whenever the loop is about to wait again.
+ */
+struct upstream_loop *
+upstream_loop_new(const char *url, void (*after_turn)(void));
 void upstream_loop_free(struct upstream_loop *);
 
 /*
@@ -116,6 +121,19 @@ struct upstream_flow *
 upstream_flow_new(struct upstream_loop *, const struct upstream_exchange *,
     void (*on_end)(void *arg, enum upstream_end));
 void upstream_flow_start(struct upstream_flow *);
+
+/*
+ * What else the loop's thread waits for: 'ready' is called there, with the
+ * events (epoll(7)) that the descriptor has of those asked for. It must not
+ * wait, and may start exchanges, which then begin at once. 0, or -1 with errno.
+ * Thread-safe; a call may still be under way when unwatch returns.
+ */
+struct upstream_watched {
+	void (*ready)(struct upstream_watched *, uint32_t events);
+};
+int upstream_loop_watch(
+    struct upstream_loop *, int fd, uint32_t events, struct upstream_watched *);
+int upstream_loop_unwatch(struct upstream_loop *, int fd);
 
 /*
  * Upstreams that threads share: the one given back last is taken next, so

@@ -36,7 +36,10 @@ end(struct upstream_flow *f, enum upstream_end how)
 
 	if (f->x.watch_fd >= 0)
 		(void)upstream_watch(l, EPOLL_CTL_DEL, f->x.watch_fd, 0, 0);
-	upstream_finish(l->multi, &f->t);
+	if (f->lane != NULL) {
+		upstream_finish(f->lane->multi, &f->t);
+		upstream_lane_give(f->lane);
+	}
 	*f->from = f->next;
 	if (f->next != NULL)
 		f->next->from = f->from;
@@ -46,6 +49,13 @@ end(struct upstream_flow *f, enum upstream_end how)
 	l->ended = f;
 	f->on_end(f->x.arg, upstream_last_word(&f->t, how));
 	log_request(NULL);
+}
+
+static int
+begin(struct upstream_flow *f)
+{
+	f->t.socket = &f->lane->socket;
+	return upstream_begin(f->lane->multi, f->loop->url, &f->t);
 }
 
 void
@@ -59,10 +69,11 @@ upstream_flow_begin(struct upstream_flow *f)
 	if (f->next != NULL)
 		f->next->from = &f->next;
 	l->flows = f;
+	f->lane = upstream_lane_take(l, f->x.keep);
 	if (watch_client(f, EPOLL_CTL_ADD, 0) == -1) {
 		log_warn("cannot watch a client");
 		end(f, UPSTREAM_UNREACHABLE);
-	} else if (upstream_begin(l->multi, l->url, &f->t) == -1) {
+	} else if (f->lane == NULL || begin(f) == -1) {
 		end(f, UPSTREAM_UNREACHABLE);
 	}
 	log_request(NULL);
@@ -84,14 +95,12 @@ end_late(struct upstream_flow *f, int64_t now)
 void
 upstream_flow_done(struct upstream_flow *f, CURLcode code)
 {
-	struct upstream_loop *l = f->loop;
-
 	log_request(f->x.name);
 	f->how = upstream_name_end(&f->t, code);
 	if (f->how == UPSTREAM_UNREACHABLE && upstream_was_unread(&f->t) &&
 	    upstream_may_retry(&f->t)) {
-		upstream_finish(l->multi, &f->t);
-		if (upstream_begin(l->multi, l->url, &f->t) == -1)
+		upstream_finish(f->lane->multi, &f->t);
+		if (begin(f) == -1)
 			end(f, UPSTREAM_UNREACHABLE);
 	} else if (f->t.dirty) {
 		f->over = 1;
@@ -211,9 +220,9 @@ upstream_flow_new(struct upstream_loop *l, const struct upstream_exchange *x,
 	}
 	f->x = *x;
 	f->t.x = &f->x;
-	f->t.socket = &l->no_socket;
 	f->t.whole = (struct buf)BUF(UPSTREAM_WHOLE_MAX);
 	f->t.changed = &l->changed;
+	f->t.alone = !x->keep;
 	f->on_end = on_end;
 	f->loop = l;
 	return f;

@@ -12,13 +12,28 @@
 
 /* What stirred, beside a pointer to a flow (its client). */
 #define WAKE UINT64_C(1)
-#define SERVER (UINT64_C(1) << 63) /* and libcurl's descriptor */
+#define WATCHED UINT64_C(2) /* and a pointer to a struct upstream_watched */
+#define SERVER (UINT64_C(1) << 63) /* and lane and descriptor of libcurl's */
+
+#define UPSTREAM_LANES_MAX 65536
+
+/* A multi handle; see upstream_lane.c. */
+struct upstream_lane {
+	struct upstream_loop *loop;
+	CURLM *multi;
+	uint32_t number; /* 0: all share it */
+	struct upstream_socket socket;
+	int64_t due_ms; /* libcurl wants to be called; -1: not */
+	int busy;
+	struct upstream_lane *next, **from; /* busy, too, or at rest */
+};
 
 struct upstream_flow {
 	struct transfer t; /* first, so that libcurl's callbacks find it */
 	struct upstream_exchange x;
 	void (*on_end)(void *, enum upstream_end);
 	struct upstream_loop *loop;
+	struct upstream_lane *lane;
 	struct upstream_flow *next, **from; /* of those under way */
 	int64_t held_ms; /* since when its client takes nothing; 0: it does */
 	int64_t enough_ms; /* since when enough came; 0: not yet */
@@ -28,12 +43,14 @@ struct upstream_flow {
 };
 
 struct upstream_loop {
-	CURLM *multi;
 	char *url;
+	void (*after_turn)(void);
 	pthread_t thread;
 	int epoll, wake;
-	int no_socket; /* nobody asks what is beneath a connection */
-	int64_t curl_due_ms; /* libcurl wants to be called; -1: not */
+	struct upstream_lane **lanes; /* by number; NULL: none has it */
+	size_t n_lanes, n_resting;
+	struct upstream_lane *busy, *resting; /* resting: the last first */
+	int64_t curl_due_ms; /* the first of them is due; -1: none */
 	int64_t look_ms; /* when to look at clocks */
 	struct upstream_flow *flows, *ended; /* under way; to be freed */
 	struct transfer *changed;
@@ -45,6 +62,19 @@ struct upstream_loop {
 /* epoll_ctl(2) for a descriptor and what it is known by. */
 int upstream_watch(
     struct upstream_loop *, int op, int fd, uint32_t events, uint64_t what);
+
+/*
+ * Lanes, on the loop's thread. Begin and end are those of the loop; -1 for lack
+ * of memory. One is taken to keep its connection, or shared; NULL after
+ * logging.
+ */
+int upstream_lanes_begin(struct upstream_loop *);
+void upstream_lanes_end(struct upstream_loop *);
+struct upstream_lane *upstream_lane_take(struct upstream_loop *, int keep);
+void upstream_lane_give(struct upstream_lane *);
+/* A descriptor of libcurl's stirred, or time passed. */
+void upstream_lane_stir(struct upstream_loop *, uint64_t name, uint32_t events);
+void upstream_lanes_clock(struct upstream_loop *, int64_t now);
 
 /* On the loop's thread. Each may end the flow, which calls its on_end. */
 void upstream_flow_begin(struct upstream_flow *);

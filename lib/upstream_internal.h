@@ -16,6 +16,12 @@
  */
 #define UPSTREAM_WHOLE_MAX 16384
 
+/* A socket of libcurl's, beneath a connection that may be kept. */
+struct upstream_socket {
+	int fd; /* -1: unknown */
+	uint32_t watched; /* by a loop, for these events */
+};
+
 struct transfer {
 	const struct upstream_exchange *x;
 	CURL *easy;
@@ -27,7 +33,7 @@ struct transfer {
 	size_t piece, at; /* reading position in the body's pieces */
 	struct buf whole; /* or the pieces of a short body, joined */
 	CURLcode code; /* how libcurl ended this attempt */
-	int *socket; /* beneath the connection that is kept; -1 unknown */
+	struct upstream_socket *socket; /* where it is noted */
 	int opened; /* this attempt opened it */
 	int spoiled; /* it was kept, and something came unasked */
 	int sent; /* this attempt was on some connection already */
@@ -43,6 +49,7 @@ struct transfer {
 	struct transfer **changed; /* a loop's list of dirty ones, or NULL */
 	struct transfer *next_changed;
 	int listed; /* on it */
+	int alone; /* over a connection that nobody keeps */
 };
 
 int64_t upstream_now_ms(void);

@@ -19,74 +19,10 @@
 #define EVENTS_MOST 64
 #define STACK_BYTES (256 * 1024)
 
-/* --- For libcurl. --- */
-
-/* libcurl's CURLMOPT_SOCKETFUNCTION. */
-static int
-watch_server(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
-{
-	struct upstream_loop *l = arg;
-	uint32_t events = 0;
-	static int yes;
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		/* It may have been closed already. */
-		(void)upstream_watch(l, EPOLL_CTL_DEL, fd, 0, 0);
-		return 0;
-	}
-	if (what & CURL_POLL_IN)
-		events |= EPOLLIN;
-	if (what & CURL_POLL_OUT)
-		events |= EPOLLOUT;
-	if (upstream_watch(l, known != NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd,
-		events, SERVER | (uint64_t)fd) == -1) {
-		log_warn("cannot watch the upstream");
-		return -1;
-	}
-	return curl_multi_assign(l->multi, fd, &yes) == CURLM_OK ? 0 : -1;
-}
-
-/* libcurl's CURLMOPT_TIMERFUNCTION. */
-static int
-set_timer(CURLM *multi, long ms, void *arg)
-{
-	struct upstream_loop *l = arg;
-
-	(void)multi;
-	l->curl_due_ms = ms < 0 ? -1 : upstream_now_ms() + ms;
-	return 0;
-}
+/* The one that this thread is. */
+static _Thread_local struct upstream_loop *this_loop;
 
 /* --- One turn. --- */
-
-static void
-drive(struct upstream_loop *l, curl_socket_t fd, int events)
-{
-	int running;
-
-	if (curl_multi_socket_action(l->multi, fd, events, &running) !=
-	    CURLM_OK)
-		log_warnx("libcurl cannot go on");
-	log_request(NULL); /* callbacks may have set it */
-}
-
-static void
-end_what_is_done(struct upstream_loop *l)
-{
-	struct upstream_flow *f;
-	CURLMsg *m;
-	CURLcode code;
-	int left;
-
-	while ((m = curl_multi_info_read(l->multi, &left)) != NULL) {
-		code = m->data.result;
-		if (m->msg == CURLMSG_DONE &&
-		    curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &f) ==
-			CURLE_OK)
-			upstream_flow_done(f, code);
-	}
-}
 
 static void
 tell_pauses(struct upstream_loop *l)
@@ -179,15 +115,12 @@ serve_events(struct upstream_loop *l, const struct epoll_event *e, int n)
 		if (e->data.u64 == WAKE) {
 			woken = 1;
 		} else if (e->data.u64 & SERVER) {
-			int how = 0;
+			upstream_lane_stir(l, e->data.u64, e->events);
+		} else if (e->data.u64 & WATCHED) {
+			struct upstream_watched *w =
+			    (void *)(uintptr_t)(e->data.u64 & ~WATCHED);
 
-			if (e->events & EPOLLIN)
-				how |= CURL_CSELECT_IN;
-			if (e->events & EPOLLOUT)
-				how |= CURL_CSELECT_OUT;
-			if (e->events & (EPOLLERR | EPOLLHUP))
-				how |= CURL_CSELECT_ERR;
-			drive(l, (curl_socket_t)(e->data.u64 & ~SERVER), how);
+			w->ready(w, e->events);
 		} else {
 			upstream_flow_stir(e->data.ptr, e->events);
 		}
@@ -202,23 +135,23 @@ run(void *arg)
 	struct epoll_event events[EVENTS_MOST];
 	int woken = 0, go_on = 1;
 
+	this_loop = l;
 	while (go_on || l->flows != NULL) {
 		int n = epoll_wait(l->epoll, events, EVENTS_MOST, time_left(l));
 
 		if (n == -1 && errno != EINTR)
 			log_fatal("cannot wait for the upstream");
 		woken = serve_events(l, events, n);
-		if (l->curl_due_ms >= 0 &&
-		    l->curl_due_ms <= upstream_now_ms()) {
-			l->curl_due_ms = -1;
-			drive(l, CURL_SOCKET_TIMEOUT, 0);
-		}
-		end_what_is_done(l);
+		/* First, so that who takes nothing is not given more. */
+		tell_pauses(l);
+		upstream_lanes_clock(l, upstream_now_ms());
 		tell_pauses(l);
 		look_at_clocks(l);
 		if (woken)
 			go_on = take_added(l);
 		free_ended(l);
+		if (l->after_turn != NULL)
+			l->after_turn();
 	}
 	return NULL;
 }
@@ -248,21 +181,10 @@ start_thread(struct upstream_loop *l)
 	return bad ? -1 : 0;
 }
 
-static int
-set_multi(struct upstream_loop *l)
-{
-	return curl_multi_setopt(
-		   l->multi, CURLMOPT_SOCKETFUNCTION, watch_server) ||
-	    curl_multi_setopt(l->multi, CURLMOPT_SOCKETDATA, l) ||
-	    curl_multi_setopt(l->multi, CURLMOPT_TIMERFUNCTION, set_timer) ||
-	    curl_multi_setopt(l->multi, CURLMOPT_TIMERDATA, l);
-}
-
 static void
 free_loop(struct upstream_loop *l)
 {
-	if (l->multi != NULL && curl_multi_cleanup(l->multi) != CURLM_OK)
-		log_warnx("libcurl does not let go of its connections");
+	upstream_lanes_end(l);
 	if (l->epoll != -1)
 		(void)close(l->epoll); /* nothing to lose in either */
 	if (l->wake != -1)
@@ -273,7 +195,7 @@ free_loop(struct upstream_loop *l)
 }
 
 struct upstream_loop *
-upstream_loop_new(const char *url)
+upstream_loop_new(const char *url, void (*after_turn)(void))
 {
 	struct upstream_loop *l = calloc(1, sizeof(*l));
 
@@ -283,11 +205,11 @@ upstream_loop_new(const char *url)
 		return NULL;
 	}
 	l->curl_due_ms = -1;
+	l->after_turn = after_turn;
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	l->multi = curl_multi_init();
 	if ((l->url = upstream_url(url)) == NULL || l->epoll == -1 ||
-	    l->wake == -1 || l->multi == NULL || set_multi(l) ||
+	    l->wake == -1 || upstream_lanes_begin(l) == -1 ||
 	    upstream_watch(l, EPOLL_CTL_ADD, l->wake, EPOLLIN, WAKE) == -1 ||
 	    start_thread(l) == -1) {
 		log_warnx("cannot prepare for streams");
@@ -315,9 +237,27 @@ upstream_flow_start(struct upstream_flow *f)
 {
 	struct upstream_loop *l = f->loop;
 
+	if (this_loop == l) {
+		upstream_flow_begin(f);
+		return;
+	}
 	(void)pthread_mutex_lock(&l->lock);
 	f->next = l->added;
 	l->added = f;
 	(void)pthread_mutex_unlock(&l->lock);
 	wake(l);
+}
+
+int
+upstream_loop_watch(struct upstream_loop *l, int fd, uint32_t events,
+    struct upstream_watched *w)
+{
+	return upstream_watch(
+	    l, EPOLL_CTL_ADD, fd, events, (uint64_t)(uintptr_t)w | WATCHED);
+}
+
+int
+upstream_loop_unwatch(struct upstream_loop *l, int fd)
+{
+	return upstream_watch(l, EPOLL_CTL_DEL, fd, 0, 0);
 }

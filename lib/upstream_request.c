@@ -5,8 +5,12 @@
 #include "secret.h"
 #include "upstream_internal.h"
 
-/* For an answer that trickles; else libcurl's 16 KiB. */
+/*
+ * libcurl's 16 KiB, but in a loop: there it hands on up to 100 pieces before
+ * whoever takes them can say that a client takes no more.
+ */
 #define TRICKLE_BYTES 2048L
+#define LOOP_BYTES 8192L
 /* libcurl polls twice for each piece that it sends, of 64 KiB by itself. */
 #define UPLOAD_BYTES (256L << 10)
 #define UPLOAD_LARGE (1L << 20)
@@ -151,17 +155,12 @@ set_body(struct transfer *t)
 	    curl_easy_setopt(t->easy, CURLOPT_SEEKDATA, t);
 }
 
-/*
- * Of many at once each takes little memory, and a connection of its own: which
- * one libcurl would take of those that are kept nobody could check.
- */
+/* Which one libcurl would take of those that are kept nobody could check. */
 static int
-set_for_long(struct transfer *t)
+set_alone(struct transfer *t)
 {
-	return curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, TRICKLE_BYTES) ||
-	    curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L) ||
-	    curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L) ||
-	    curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
+	return curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L) ||
+	    curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L);
 }
 
 /* No proxy, redirect, cookie or decoding: the bytes as they are. */
@@ -197,6 +196,10 @@ upstream_set_options(const char *base, struct transfer *t)
 	    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, (long)t->retried) ||
 	    curl_easy_setopt(
 		e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->x->connect_ms) ||
-	    (t->changed != NULL && set_for_long(t)) ||
+	    curl_easy_setopt(e, CURLOPT_PRIVATE, t) ||
+	    (t->changed != NULL &&
+		curl_easy_setopt(e, CURLOPT_BUFFERSIZE,
+		    t->alone ? TRICKLE_BYTES : LOOP_BYTES)) ||
+	    (t->alone && set_alone(t)) ||
 	    (strcmp(t->x->method, "POST") == 0 && set_body(t));
 }

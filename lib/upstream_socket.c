@@ -16,20 +16,21 @@ upstream_open_socket(
 	struct transfer *t = arg;
 
 	(void)purpose; /* a connection of ours is the only one */
-	*t->socket =
-	    socket(address->family, address->socktype, address->protocol);
+	*t->socket = (struct upstream_socket){ .fd = socket(address->family,
+						   address->socktype,
+						   address->protocol) };
 	t->opened = 1;
-	return *t->socket;
+	return t->socket->fd;
 }
 
 /* libcurl closes some after the exchange, and even after its handle. */
 int
 upstream_close_socket(void *arg, curl_socket_t fd)
 {
-	int *kept = arg;
+	struct upstream_socket *kept = arg;
 
-	if (*kept == fd)
-		*kept = -1;
+	if (kept->fd == fd)
+		*kept = (struct upstream_socket){ .fd = -1 };
 	return close(fd);
 }
 
@@ -42,9 +43,9 @@ upstream_is_spoiled(const struct transfer *t)
 	if (t->opened)
 		return 0;
 	/* Of two that were tried for one name, it may not be known which. */
-	if (*t->socket == -1)
+	if (t->socket->fd == -1)
 		return 1;
-	n = recv(*t->socket, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT);
+	n = recv(t->socket->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT);
 	/* One that was closed libcurl finds out, and begins anew. */
 	return n > 0 || (n == -1 && errno != EAGAIN && errno != ECONNRESET);
 }

@@ -41,9 +41,11 @@ describe('a running responder', { timeout: 60000 }, () => {
 
   test('has no capability, can gain none, and makes listed calls alone', async (t) => {
     if (bare) return t.skip('a sanitizer needs more');
-    /* Threads begin when they are needed. */
+    /* Threads begin when they are needed: for bodies that are asked about. */
+    const { json } = faulty('delay-head=200');
+    json.messages[0].content = 'a'.repeat(12000);
     await Promise.all(Array.from({ length: 40 }, () =>
-      gate.request(CHAT, faulty('delay-head=200'))));
+      gate.request(CHAT, { json })));
     assert.equal(gate.responders().length, 2);
     for (const pid of gate.responders()) {
       const threads = statuses(pid);

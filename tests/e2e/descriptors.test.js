@@ -1,7 +1,7 @@
 'use strict';
 /*
  * A responder that runs out of file descriptors: requests fail meanwhile, but
- * no thread is lost, and the log told at the start.
+ * it serves as many as before afterwards, and the log told at the start.
  */
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
@@ -24,7 +24,7 @@ function programs(descriptors) {
   return dir;
 }
 
-test('no thread is lost when descriptors run out', { timeout: 60000 },
+test('all is as before once descriptors have run out', { timeout: 60000 },
   async () => {
     const dir = programs(60);
     const gate = await startStack({ env: { PMPROXY_BIN: dir, PROCESSES: '1',
@@ -32,19 +32,14 @@ test('no thread is lost when descriptors run out', { timeout: 60000 },
 
     try {
       const [pid] = gate.responders();
-      const threads = () => fs.readdirSync(`/proc/${pid}/task`).length;
       const ask = (n) => Promise.allSettled(Array.from({ length: n }, () =>
         gate.request(CHAT, faulty('delay-head=50'))));
-      await ask(10);
-      const before = threads();
-      assert.ok(before > 10, `${before} threads`);
       for (let round = 0; round < 4; round++)
         await ask(60);
       assert.match(gate.log(), /needs up to \d+ open files, the limit is 60/);
       assert.match(gate.log(), /Too many open files/, 'none ran out');
-      assert.ok(threads() >= before, `${threads()} threads of ${before}`);
-      const health = await gate.request('/health', { auth: false });
-      assert.equal(health.status, 200);
+      for (const { value, reason } of await ask(10))
+        assert.equal(value?.status, 200, String(reason));
       assert.deepEqual(gate.responders(), [pid]);
     } finally {
       await gate.stop();

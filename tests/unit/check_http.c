@@ -506,7 +506,7 @@ begin(struct http *h)
 	ck_assert_int_eq(
 	    send(server, b.data, b.len, MSG_NOSIGNAL), (ssize_t)b.len);
 	ck_assert_int_eq(FCGX_Accept_r(&request), 0);
-	http_from_fcgx(h, &request);
+	http_from_fcgx(h, &request, 0);
 	ck_assert_int_eq(http_body(h, &body), HTTP_BODY_OK);
 	buf_free(&b);
 }
@@ -547,7 +547,7 @@ START_TEST(a_body_over_fastcgi)
 	struct http h;
 
 	ck_assert_int_eq(FCGX_Accept_r(&request), 0);
-	http_from_fcgx(&h, &request);
+	http_from_fcgx(&h, &request, 0);
 	ck_assert_str_eq(http_method(&h), "POST");
 	ck_assert_str_eq(http_path(&h), "/v1/x");
 	ck_assert_str_eq(http_remote_address(&h), "2001:db8::1");
@@ -584,7 +584,7 @@ START_TEST(a_body_in_any_split)
 	b = made_request(length, sent, splits[_i].body, splits[_i].record);
 	pid = send_in_steps(&b, splits[_i].step);
 	ck_assert_int_eq(FCGX_Accept_r(&request), 0);
-	http_from_fcgx(&h, &request);
+	http_from_fcgx(&h, &request, 0);
 	ck_assert_int_eq(http_body(&h, &body), HTTP_BODY_OK);
 	ck_assert_str_eq(body.data, sent);
 	ck_assert_int_eq(status_of(pid), 0);
@@ -819,7 +819,7 @@ START_TEST(a_body_nobody_wanted_is_read_all_the_same)
 	struct http h;
 
 	ck_assert_int_eq(FCGX_Accept_r(&request), 0);
-	http_from_fcgx(&h, &request);
+	http_from_fcgx(&h, &request, 0);
 	http_status(&h, 401);
 	http_end(&h);
 	finish();

@@ -102,11 +102,11 @@ own_server(void (*connection)(int fd, int number, const void *arg),
 		(void)signal(SIGCHLD, SIG_IGN);
 		for (;;) {
 			int fd = accept(listener, NULL, NULL);
+			int number = ++seen->connections;
 
-			seen->connections++;
 			if (!many || fork() == 0) {
 				(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-				connection(fd, seen->connections, arg);
+				connection(fd, number, arg);
 				if (many)
 					_exit(0);
 			}

@@ -36,20 +36,24 @@ function parse(bytes) {
     json: () => JSON.parse(text) };
 }
 
-/*
- * One request on the socket at 'path', with CGI variables and a body. Resolves
- * to { status, headers, text, json(), ended }; 'ended' says whether the answer
- * had its tidy end.
- */
-function call(path, variables, body = '') {
+/* The bytes of a request with CGI variables and a body. */
+function request(variables, body = '') {
   const params = Buffer.concat(Object.entries(variables)
     .map(([name, value]) => pair(name, value)));
-  const socket = net.connect(path);
 
-  socket.write(Buffer.concat([record(BEGIN, Buffer.from([0, 1, 0, 0, 0, 0, 0, 0])),
+  return Buffer.concat([record(BEGIN, Buffer.from([0, 1, 0, 0, 0, 0, 0, 0])),
     record(PARAMS, params), record(PARAMS),
-    ...(body === '' ? [] : [record(STDIN, Buffer.from(body))]), record(STDIN)]));
-  return new Promise((resolve, reject) => {
+    ...(body === '' ? [] : [record(STDIN, Buffer.from(body))]), record(STDIN)]);
+}
+
+/*
+ * A connection to the socket at 'path': { socket, answer }, the latter being
+ * { status, headers, text, json(), ended } in time; 'ended' says whether the
+ * answer had its tidy end.
+ */
+function connect(path) {
+  const socket = net.connect(path);
+  const answer = new Promise((resolve, reject) => {
     const out = [];
     let got = Buffer.alloc(0), ended = false;
 
@@ -69,6 +73,15 @@ function call(path, variables, body = '') {
     socket.on('close', () =>
       resolve({ ...parse(Buffer.concat(out)), ended }));
   });
+  return { socket, answer };
 }
 
-module.exports = { call };
+/* One request, whole. */
+function call(path, variables, body = '') {
+  const { socket, answer } = connect(path);
+
+  socket.write(request(variables, body));
+  return answer;
+}
+
+module.exports = { call, connect, record, request };

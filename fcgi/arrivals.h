@@ -1,0 +1,28 @@
+/*
+ * arrivals.h - the thread that takes requests off the listening socket
+ * (standard input). Those that are there whole it serves by itself, and their
+ * exchanges run beside each other on its loop; whatever may have to be waited
+ * for it gives to the workers.
+ */
+#ifndef PMPROXY_ARRIVALS_H
+#define PMPROXY_ARRIVALS_H
+
+struct call;
+struct gate;
+
+/*
+ * Makes the gate's loop for short exchanges, and begins. Ends the process,
+ * after logging, when it cannot. Once in a process.
+ */
+void arrivals_start(struct gate *);
+
+/* On its thread: the exchange is over, and the rest takes no wait. */
+void arrivals_end(struct call *);
+
+/*
+ * No more are taken off the socket, once those that wait there are. 'shared'
+ * says that other processes go on to listen: it is left as it is, then.
+ */
+void arrivals_stop(int shared);
+
+#endif
