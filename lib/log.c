@@ -22,6 +22,7 @@ log_init(const char *program)
 	program_name = program;
 }
 
+/* Not by snprintf: who serves many streams names each with each event. */
 void
 log_request(const char *id)
 {

@@ -284,16 +284,16 @@ step_pending(struct meter *m, size_t n, enum meter_verdict *verdict)
 }
 
 /*
- * An event that says nothing, whole and from the beginning of its data on:
- * its bytes, or 0 when this is not known to be one.
+ * An event that says nothing, whole and from its name or its data on: its
+ * bytes, or 0 when this is not known to be one.
  */
 static size_t
 take_plain_event(struct meter *m, const char *p, size_t n)
 {
 	size_t used;
 
-	if (*p != 'd' || m->line != IN_NAME || m->name_len > 0 || m->has_data ||
-	    m->terminal)
+	if ((*p != 'd' && *p != 'e') || m->line != IN_NAME || m->name_len > 0 ||
+	    m->has_data || m->terminal)
 		return 0;
 	used = meter_glance(m, p, n);
 	if (used > 0) {

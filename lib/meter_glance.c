@@ -147,10 +147,25 @@ next_mark(const char *p, const char *end)
 	return p;
 }
 
+/* Behind a line that names the event, if there is one: not the last event. */
+static const char *
+behind_event_name(const char *p, const char *end)
+{
+	const char *lf, *cr;
+
+	if (!begins(p, end, "event:"))
+		return p;
+	lf = memchr(p, '\n', (size_t)(end - p));
+	if (lf == NULL || begins(skip_spaces(p + 6, lf), lf, "message_stop"))
+		return end;
+	cr = memchr(p, '\r', (size_t)(lf - p));
+	return cr == NULL || cr == lf - 1 ? lf + 1 : end;
+}
+
 size_t
 meter_glance(const struct meter *m, const char *line, size_t n)
 {
-	const char *p = line, *end = line + n;
+	const char *end = line + n, *p = behind_event_name(line, end);
 
 	if (!begins(p, end, "data:"))
 		return 0;

@@ -31,9 +31,9 @@ int meter_is_usage_only(const struct meter *);
 
 /*
  * How many of the 'n' bytes are the rest of an event, of which this line is
- * its one line of data, when it is whole and certain to be neither the last
- * nor to change anything but the count of events; else 0. The line must be
- * the event's first with data, and none of "event: message_stop" before it.
+ * its one line of data, or its name and the next is, when it is whole and
+ * certain to be neither the last nor to change anything but the count of
+ * events; else 0. No line before may be data or "event: message_stop".
  */
 size_t meter_glance(const struct meter *, const char *line, size_t n);
 

@@ -668,9 +668,11 @@ static const char *const members[] = { "\"model\":\"m\"", "\"model\" : \"m\"",
 	"\"x\":{\"usage\":{\"prompt_tokens\":8}}", "\"x\":\"\\\\\"",
 	"\"x\":[\"type\",\"error\"]", "\"x\":\"\xc3\xa9 caf\xe9\"" };
 static const char *const before_data[] = { "", "", "", "", "", "id: 1\n",
-	": c\n", ": c\n\n", "event: x\r\n", "event: message_stop\n", "data\n",
-	"data: {\n", "data: {\"model\":\"w\",\"x\":\n", "\xef\xbb\xbf", "\r",
-	"\n" };
+	": c\n", ": c\n\n", "event: x\r\n", "event: message_stop\n",
+	"event:message_stop\n", "event: message_stop\r\n", "event: y\n",
+	"event: y\n", "event: a\rdata: [DONE]\n", "event: z\r\r\n", "event\n",
+	"data\n", "data: {\n", "data: {\"model\":\"w\",\"x\":\n",
+	"\xef\xbb\xbf", "\r", "\n" };
 static const char *const behind_data[] = { "\n\n", "\n\n", "\n\n", "\r\n\r\n",
 	"\r\r", "\n\r\n", "\r\n\n", "\n", "\n\n\n", "\ndata: }\n\n",
 	"\nevent: message_stop\n\n", "}\n\n", " \n\n", "\t\n\n", "" };
