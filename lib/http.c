@@ -22,7 +22,6 @@
 #include "log.h"
 #include "pages.h"
 
-#define HEAD_MAX 16384
 #define HEAD_USUAL 1024
 #define EARLY_HEAD_MAX 262144
 #define FIELD_MAX 2048 /* of a value, with its NUL */
@@ -34,30 +33,6 @@
 #define BODY_SILENCE 60
 /* From here on a body takes several huge pages. */
 #define BODY_LARGE (4 << 20)
-
-void
-http_from_fcgx(struct http *h, struct FCGX_Request *fcgx, int whole)
-{
-	*h = (struct http){ .fcgx = fcgx, .head = BUF(HEAD_MAX) };
-	h->read_bound = whole; /* none waits */
-}
-
-void
-http_from_cgi(struct http *h)
-{
-	*h = (struct http){ .cgi = 1, .head = BUF(HEAD_MAX) };
-}
-
-void
-http_from_memory(struct http *h, const char *const *env, const char *body,
-    size_t len, struct buf *out)
-{
-	*h = (struct http){ .env = env,
-		.memory_body = body,
-		.memory_left = len,
-		.memory_out = out,
-		.head = BUF(HEAD_MAX) };
-}
 
 /* As read(2): 0 at the end. */
 static size_t

@@ -40,10 +40,11 @@ enum http_field {
 	HTTP_FIELD__MAX
 };
 
+#define HTTP_VARIABLES_MAX 32
+
 struct http {
 	/* private */
 	struct FCGX_Request *fcgx;
-	const char *const *env; /* in tests, instead of fcgx */
 	int cgi; /* standard input and output */
 	const char *memory_body;
 	size_t memory_left;
@@ -55,6 +56,8 @@ struct http {
 	int body_read; /* standard input was read to its end */
 	int read_bound; /* no read waits for ever */
 	int failed; /* nobody reads what is written */
+	int ambiguous;
+	const char *variables[HTTP_VARIABLES_MAX]; /* http_internal.h */
 };
 
 /* Borrows the accepted request until http_end; 'whole': its body is there. */

@@ -30,7 +30,7 @@ encode(struct buf *head, const struct buf *part)
 {
 	size_t from = 0, limit = head->len + ENCODED_MAX;
 
-	(void)buf_puts(head, "Variable-" HTTP_EARLY ": .");
+	(void)buf_puts(head, "Variable-" HTTP_EARLY_NAME ": .");
 	for (size_t i = 0; i < part->len; i++) {
 		unsigned char c = (unsigned char)part->data[i];
 
@@ -67,7 +67,7 @@ int
 http_early_keep(struct http *h, struct buf *head)
 {
 	struct buf part = BUF(EARLY_MAX);
-	const char *protocol = http_variable(h, "SERVER_PROTOCOL");
+	const char *protocol = http_variable(h, HTTP_PROTOCOL);
 	int result = 0;
 
 	if (h->fcgx == NULL || protocol == NULL ||

@@ -4,13 +4,35 @@
 
 #include <stddef.h>
 
+#include "http.h"
+
 struct buf;
-struct http;
 
-/* One of the request's CGI variables; NULL: it has no such. */
-const char *http_variable(const struct http *, const char *name);
+/* Variables that are no field of the client's, behind enum http_field. */
+enum http_variable {
+	HTTP_METHOD = HTTP_FIELD__MAX,
+	HTTP_TARGET,
+	HTTP_PROTOCOL,
+	HTTP_REMOTE_ADDRESS,
+	HTTP_REMOTE_PORT,
+	HTTP_TLS,
+	HTTP_ROLE,
+	HTTP_TICKET,
+	HTTP_LENGTH_ASKED,
+	HTTP_EARLY,
+	HTTP_VARIABLE__MAX
+};
 
-#define HTTP_EARLY "PMPROXY_BODY"
+#define HTTP_EARLY_NAME "PMPROXY_BODY"
+
+/*
+ * Each variable's value, of "NAME=value", or NULL, to filed[HTTP_VARIABLE__MAX];
+ * the first one's when it is there twice. 1 when that is so with a field.
+ */
+int http_file_variables(const char *const *env, const char *filed[]);
+
+/* One of the request's; NULL: it has no such. */
+const char *http_variable(const struct http *, unsigned);
 
 /*
  * When asked: adds what lighttpd sent of the body to the answer's head, to come

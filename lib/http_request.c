@@ -11,65 +11,50 @@
 #include "text.h"
 
 #define PATH_LEN_MAX 2048
+#define HEAD_MAX 16384 /* of an answer */
 
-/* CGI names of the fields (RFC 3875, 4.1.18), so that no typo can hide. */
-static const char *const cgi_name[HTTP_FIELD__MAX] = {
-	[HTTP_ACCEPT] = "HTTP_ACCEPT",
-	[HTTP_ACCEPT_LANGUAGE] = "HTTP_ACCEPT_LANGUAGE",
-	[HTTP_AUTHORIZATION] = "HTTP_AUTHORIZATION",
-	[HTTP_ANTHROPIC_BETA] = "HTTP_ANTHROPIC_BETA",
-	[HTTP_ANTHROPIC_VERSION] = "HTTP_ANTHROPIC_VERSION",
-	[HTTP_CONTENT_LENGTH] = "CONTENT_LENGTH",
-	[HTTP_CONTENT_LENGTH_SENT] = "HTTP_CONTENT_LENGTH",
-	[HTTP_CONTENT_TYPE] = "CONTENT_TYPE",
-	[HTTP_COOKIE] = "HTTP_COOKIE",
-	[HTTP_FORWARDED] = "HTTP_FORWARDED",
-	[HTTP_HOST] = "HTTP_HOST",
-	[HTTP_OPENAI_BETA] = "HTTP_OPENAI_BETA",
-	[HTTP_ORIGIN] = "HTTP_ORIGIN",
-	[HTTP_REQUEST_METHOD_ASKED] = "HTTP_ACCESS_CONTROL_REQUEST_METHOD",
-	[HTTP_SEC_FETCH_SITE] = "HTTP_SEC_FETCH_SITE",
-	[HTTP_TRANSFER_ENCODING] = "HTTP_TRANSFER_ENCODING",
-	[HTTP_X_API_KEY] = "HTTP_X_API_KEY",
-	[HTTP_X_FORWARDED_FOR] = "HTTP_X_FORWARDED_FOR",
-	[HTTP_X_FORWARDED_PROTO] = "HTTP_X_FORWARDED_PROTO",
-};
-
-/* setenv(3) moves the process's environment, so it is asked for each time. */
-static const char *const *
-variables(const struct http *h)
+void
+http_from_fcgx(struct http *h, struct FCGX_Request *fcgx, int whole)
 {
-	if (h->fcgx != NULL)
-		return (const char *const *)h->fcgx->envp;
-	return h->cgi ? (const char *const *)environ : h->env;
+	*h = (struct http){ .fcgx = fcgx, .head = BUF(HEAD_MAX) };
+	h->read_bound = whole; /* none waits */
+	h->ambiguous =
+	    http_file_variables((const char *const *)fcgx->envp, h->variables);
 }
 
-/* The value of "NAME=value", or NULL. Most differ in their first letters. */
-static const char *
-value_of(const char *v, const char *name)
+void
+http_from_cgi(struct http *h)
 {
-	while (*name != '\0' && *v == *name) {
-		v++;
-		name++;
-	}
-	return *name == '\0' && *v == '=' ? v + 1 : NULL;
+	*h = (struct http){ .cgi = 1, .head = BUF(HEAD_MAX) };
 }
 
+void
+http_from_memory(struct http *h, const char *const *env, const char *body,
+    size_t len, struct buf *out)
+{
+	*h = (struct http){ .memory_body = body,
+		.memory_left = len,
+		.memory_out = out,
+		.head = BUF(HEAD_MAX) };
+	h->ambiguous = http_file_variables(env, h->variables);
+}
+
+/* Of a CGI program they are looked for each time: setenv(3) moves them. */
 const char *
-http_variable(const struct http *h, const char *name)
+http_variable(const struct http *h, unsigned which)
 {
-	const char *value;
+	const char *filed[HTTP_VARIABLE__MAX];
 
-	for (const char *const *v = variables(h); *v != NULL; v++)
-		if ((value = value_of(*v, name)) != NULL)
-			return value;
-	return NULL;
+	if (!h->cgi)
+		return h->variables[which];
+	(void)http_file_variables((const char *const *)environ, filed);
+	return filed[which];
 }
 
 const char *
 http_method(const struct http *h)
 {
-	const char *method = http_variable(h, "REQUEST_METHOD");
+	const char *method = http_variable(h, HTTP_METHOD);
 
 	return method != NULL ? method : "";
 }
@@ -82,7 +67,7 @@ http_path(struct http *h)
 
 	if (h->path != NULL)
 		return h->path;
-	target = http_variable(h, "REQUEST_URI");
+	target = http_variable(h, HTTP_TARGET);
 	if (target == NULL)
 		return "";
 	n = strcspn(target, "?#");
@@ -96,7 +81,7 @@ http_path(struct http *h)
 const char *
 http_query(const struct http *h)
 {
-	const char *target = http_variable(h, "REQUEST_URI");
+	const char *target = http_variable(h, HTTP_TARGET);
 	const char *query = target == NULL ? NULL : strchr(target, '?');
 
 	return query != NULL ? query + 1 : "";
@@ -105,44 +90,23 @@ http_query(const struct http *h)
 const char *
 http_field(const struct http *h, enum http_field field)
 {
-	return http_variable(h, cgi_name[field]);
-}
-
-/* The first letter behind "HTTP_": most fields differ in it. */
-static char
-letter(const char *name)
-{
-	return strncmp(name, "HTTP_", 5) == 0 ? name[5] : name[0];
+	return http_variable(h, field);
 }
 
 int
 http_is_ambiguous(const struct http *h)
 {
-	const char *const *v = variables(h);
-	char letters[HTTP_FIELD__MAX];
-	unsigned seen = 0;
+	const char *filed[HTTP_VARIABLE__MAX];
 
-	for (unsigned i = 0; i < HTTP_FIELD__MAX; i++)
-		letters[i] = letter(cgi_name[i]);
-	for (; *v != NULL; v++) {
-		char first = letter(*v);
-
-		for (unsigned i = 0; i < HTTP_FIELD__MAX; i++) {
-			if (letters[i] != first ||
-			    value_of(*v, cgi_name[i]) == NULL)
-				continue;
-			if ((seen & 1u << i) != 0)
-				return 1;
-			seen |= 1u << i;
-		}
-	}
-	return 0;
+	if (!h->cgi)
+		return h->ambiguous;
+	return http_file_variables((const char *const *)environ, filed);
 }
 
 const char *
 http_remote_address(const struct http *h)
 {
-	const char *address = http_variable(h, "REMOTE_ADDR");
+	const char *address = http_variable(h, HTTP_REMOTE_ADDRESS);
 
 	return address != NULL ? address : "";
 }
@@ -150,7 +114,7 @@ http_remote_address(const struct http *h)
 uint16_t
 http_remote_port(const struct http *h)
 {
-	const char *port = http_variable(h, "REMOTE_PORT");
+	const char *port = http_variable(h, HTTP_REMOTE_PORT);
 	int64_t n;
 
 	if (port == NULL || text_to_i64(port, 1, UINT16_MAX, &n) == -1)
@@ -162,7 +126,7 @@ http_remote_port(const struct http *h)
 int
 http_is_asking(const struct http *h)
 {
-	const char *role = http_variable(h, "FCGI_ROLE");
+	const char *role = http_variable(h, HTTP_ROLE);
 
 	return role != NULL && strcmp(role, "AUTHORIZER") == 0;
 }
@@ -171,7 +135,7 @@ http_is_asking(const struct http *h)
 uint64_t
 http_ticket(const struct http *h)
 {
-	const char *ticket = http_variable(h, "PMPROXY_TICKET");
+	const char *ticket = http_variable(h, HTTP_TICKET);
 	int64_t n;
 
 	if (ticket == NULL || text_to_i64(ticket, 1, INT64_MAX, &n) == -1)
@@ -182,13 +146,13 @@ http_ticket(const struct http *h)
 int
 http_was_asked(const struct http *h)
 {
-	return http_variable(h, "PMPROXY_TICKET") != NULL;
+	return http_variable(h, HTTP_TICKET) != NULL;
 }
 
 int
 http_is_tls(const struct http *h)
 {
-	const char *https = http_variable(h, "HTTPS");
+	const char *https = http_variable(h, HTTP_TLS);
 
 	return https != NULL && strcasecmp(https, "on") == 0;
 }
@@ -200,7 +164,7 @@ http_body_announced(const struct http *h)
 	int64_t n;
 
 	if (http_is_asking(h))
-		length = http_variable(h, "PMPROXY_LENGTH") == NULL
+		length = http_variable(h, HTTP_LENGTH_ASKED) == NULL
 		    ? NULL
 		    : http_field(h, HTTP_CONTENT_LENGTH_SENT);
 	if (length == NULL || *length == '\0')
