@@ -5,6 +5,7 @@
 #include "catalog.h"
 #include "gate.h"
 #include "lib/log.h"
+#include "lib/text.h"
 
 /*
  * Only names that the upstream lists are written down: in the others a client
@@ -62,7 +63,7 @@ write_down(struct call *c, const struct usage_record *r, int64_t now)
 		atomic_store(&g->journal_failed, 1);
 	}
 	limits_budget_settle(g->limits, c->key_hash, &c->lease,
-	    budget_month(now), basis, cost, r->total);
+	    text_month_of(now), basis, cost, r->total);
 }
 
 void

@@ -19,22 +19,9 @@
 #define LONGEST_TEXT 131072
 
 int64_t
-budget_month(int64_t unix_s)
-{
-	char utc[TEXT_UTC_SIZE];
-	int64_t start = unix_s;
-
-	/* "2026-11-22T..." to "2026-11-01" */
-	text_utc(utc, unix_s);
-	memcpy(utc + 8, "01", 3);
-	(void)text_to_day(utc, &start); /* no time outside of calendars */
-	return start;
-}
-
-int64_t
 budget_next_month(int64_t unix_s)
 {
-	return budget_month(budget_month(unix_s) + INT64_C(32) * 86400);
+	return text_month_of(text_month_of(unix_s) + INT64_C(32) * 86400);
 }
 
 int
@@ -76,7 +63,7 @@ budget_expect(
 		return OPENAI_STORE;
 	if (c->key.budget_eur == 0 && c->key.budget_tokens == 0)
 		return OPENAI_OK;
-	c->budget = (struct limits_budget){ .month = budget_month(c->now),
+	c->budget = (struct limits_budget){ .month = text_month_of(c->now),
 		.basis = prices_basis(c->gate->prices),
 		.eur = c->key.budget_eur,
 		.tokens = c->key.budget_tokens };
@@ -213,7 +200,7 @@ budget_add_others(struct call *c, int64_t *eur, int64_t *tokens)
 {
 	struct count sum = { *eur, *tokens };
 
-	if (each_of_family(c, budget_month(c->now), 1, count_one, &sum) == -1)
+	if (each_of_family(c, text_month_of(c->now), 1, count_one, &sum) == -1)
 		return -1;
 	*eur = sum.eur;
 	*tokens = sum.tokens;
@@ -226,7 +213,7 @@ take(struct call *c)
 	struct limits_budget *b = &c->budget;
 
 	if (b->month != 0) {
-		b->month = budget_month((int64_t)time(NULL));
+		b->month = text_month_of((int64_t)time(NULL));
 		b->basis = prices_basis(c->gate->prices);
 	}
 	return limits_take_budget(c->gate->limits, c->windows, WINDOW__MAX,

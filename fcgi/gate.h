@@ -191,8 +191,7 @@ enum limits_result budget_take(struct call *);
 int budget_add_others(struct call *, int64_t *eur, int64_t *tokens);
 /* 1 when so much of a budget is gone that its holder is to be told. */
 int budget_warns(const struct call *, int64_t budget, int64_t left);
-/* Unix seconds of the start of that month (UTC), or of the next. */
-int64_t budget_month(int64_t unix_s);
+/* Unix seconds of the start of the month (UTC) after that one. */
 int64_t budget_next_month(int64_t unix_s);
 
 /* answer.c: heads, errors and small JSON answers. */

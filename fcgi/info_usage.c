@@ -126,8 +126,8 @@ info_month(struct call *c, struct usage_total *sum)
 	char when[TEXT_UTC_SIZE];
 	struct use u;
 
-	if (use_of_key(
-		c, budget_month(c->now), budget_next_month(c->now), &u) == -1) {
+	if (use_of_key(c, text_month_of(c->now), budget_next_month(c->now),
+		&u) == -1) {
 		json_object_put(o);
 		return NULL;
 	}
@@ -148,7 +148,7 @@ read_period(const char *name, int64_t now, int64_t *from, int64_t *to)
 	char day[16];
 
 	if (name == NULL || strcmp(name, "month") == 0) {
-		*from = budget_month(now);
+		*from = text_month_of(now);
 		*to = budget_next_month(now);
 		return 0;
 	}
@@ -196,7 +196,7 @@ answer_use(struct call *c, int64_t from, int64_t to)
 		return OPENAI_STORE;
 	}
 	/* What is left of the budget is this month's, whatever is asked for. */
-	if (use_of_key(c, budget_month(c->now), budget_next_month(c->now),
+	if (use_of_key(c, text_month_of(c->now), budget_next_month(c->now),
 		&month) == -1) {
 		usage_table_free(&asked.models);
 		json_object_put(top);

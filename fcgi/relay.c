@@ -30,29 +30,41 @@ relay_fields_free(struct relay_fields *f)
 	}
 }
 
+/* Returns where it ends. */
+static char *
+put(char *to, const char *s, size_t n)
+{
+	memcpy(to, s, n);
+	return to + n;
+}
+
 /* "NAME: VALUE"; a scheme that goes before the value ends in a blank. */
 static void
 add_field(struct relay_fields *f, const char *name, const char *scheme,
     const char *value)
 {
-	size_t n;
-	char *to;
+	size_t n_name = strlen(name), n_scheme = strlen(scheme), n_value;
+	char *field, *to;
 
 	if (value == NULL || *value == '\0' || f->n == RELAY_FIELDS_MAX ||
 	    strpbrk(value, "\r\n") != NULL)
 		return;
-	n = strlen(name) + strlen(": ") + strlen(scheme) + strlen(value) + 1;
-	if (n > FIELD_MAX) {
+	n_value = strlen(value);
+	if (n_name + 2 + n_scheme + n_value >= FIELD_MAX) {
 		log_warnx("the header field '%s' is too long to pass on", name);
 		return;
 	}
-	if ((to = malloc(n)) == NULL) {
+	field = malloc(n_name + 2 + n_scheme + n_value + 1);
+	if (field == NULL) {
 		log_warn("no memory for header fields");
 		f->failed = 1;
 		return;
 	}
-	(void)snprintf(to, n, "%s: %s%s", name, scheme, value);
-	f->field[f->n] = to;
+	to = put(field, name, n_name);
+	to = put(to, ": ", 2);
+	to = put(to, scheme, n_scheme);
+	(void)put(to, value, n_value + 1);
+	f->field[f->n] = field;
 	f->field[++f->n] = NULL;
 }
 

@@ -40,6 +40,24 @@ text_to_i64(const char *s, int64_t min, int64_t max, int64_t *out)
 	return text_n_to_i64(s, strlen(s), min, max, out);
 }
 
+size_t
+text_i64(char dst[TEXT_I64_SIZE], int64_t n)
+{
+	char backwards[TEXT_I64_SIZE];
+	uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
+	size_t digits = 0, len = 0;
+
+	do
+		backwards[digits++] = (char)('0' + left % 10);
+	while ((left /= 10) != 0);
+	if (n < 0)
+		dst[len++] = '-';
+	while (digits > 0)
+		dst[len++] = backwards[--digits];
+	dst[len] = '\0';
+	return len;
+}
+
 int
 text_to_span(const char *s, int64_t *seconds)
 {
@@ -147,6 +165,16 @@ text_utc(char dst[TEXT_UTC_SIZE], int64_t unix_s)
 		snprintf(dst, TEXT_UTC_SIZE, "%04d-%02d-%02dT%02d:%02d:%02dZ",
 		    (int)c.year, c.month, c.day, c.hour, c.minute, c.second);
 	return dst;
+}
+
+int64_t
+text_month_of(int64_t unix_s)
+{
+	struct calendar c;
+
+	if (calendar_of(&c, unix_s) == -1)
+		return unix_s;
+	return days_of(c.year, c.month, 1) * DAY_S;
 }
 
 char *

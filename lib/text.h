@@ -18,6 +18,10 @@ int text_to_i64(const char *s, int64_t min, int64_t max, int64_t *out);
 int
 text_n_to_i64(const char *s, size_t n, int64_t min, int64_t max, int64_t *out);
 
+/* The other way; returns how long it is without its NUL. */
+#define TEXT_I64_SIZE 21
+size_t text_i64(char dst[TEXT_I64_SIZE], int64_t n);
+
 /*
  * A span of time as a person writes it: a whole number and one of s, m, h, d
  * or w ("90d"); a bare number is seconds. *seconds is at least 1. 0 or -1.
@@ -43,6 +47,12 @@ int text_to_hour(const char *s, int64_t *unix_s);
 
 /* Unix seconds of the start of a UTC day "2026-11-22"; 0 or -1. */
 int text_to_day(const char *s, int64_t *unix_s);
+
+/*
+ * Unix seconds of the start of that month (UTC); 'unix_s' itself outside the
+ * years 0 to 9999.
+ */
+int64_t text_month_of(int64_t unix_s);
 
 /* Unix seconds of a whole RFC 3339 time in UTC ("...Z"); 0 or -1. */
 int text_to_utc(const char *s, int64_t *unix_s);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "text.h"
 
 /* With more hours to look for, it is quicker to list the folder. */
 #define LOOKS_MAX 1000
@@ -207,7 +208,7 @@ day_piece(struct usage_reader *r, const struct usage_query *q, struct piece *p)
 	if (found != 1 || head.rows == 0)
 		return found == -1 ? -1 : 0;
 	p->kind = USAGE_SUMS_DAY;
-	p->db = month_of(r, usage_month_of(p->at));
+	p->db = month_of(r, text_month_of(p->at));
 	return p->db == NULL ? -1 : 0;
 }
 
@@ -221,12 +222,12 @@ next_piece(struct usage_reader *r, const struct usage_query *q, struct piece *p,
 
 	p->db = r->sums;
 	if (q->grain == USAGE_WHOLE && whole &&
-	    p->at == usage_month_of(r->meta.first)) {
+	    p->at == text_month_of(r->meta.first)) {
 		p->kind = USAGE_SUMS_ALL;
 		p->end = end;
 		return 0;
 	}
-	if (q->grain >= USAGE_MONTHS && p->at == usage_month_of(p->at) &&
+	if (q->grain >= USAGE_MONTHS && p->at == text_month_of(p->at) &&
 	    (whole || month_end <= end)) {
 		p->kind = q->nameless && q->key_id == NULL
 		    ? USAGE_SUMS_TOTAL_OF_MONTH
@@ -246,7 +247,7 @@ next_piece(struct usage_reader *r, const struct usage_query *q, struct piece *p,
 static int64_t
 start_of(const struct usage_reader *r, const struct usage_query *q)
 {
-	return q->from <= r->meta.first ? usage_month_of(r->meta.first)
+	return q->from <= r->meta.first ? text_month_of(r->meta.first)
 					: q->from;
 }
 

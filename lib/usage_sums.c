@@ -26,22 +26,9 @@ usage_day_of(int64_t unix_s)
 }
 
 int64_t
-usage_month_of(int64_t unix_s)
-{
-	char utc[TEXT_UTC_SIZE];
-	int64_t start = unix_s;
-
-	/* "2026-11-22T..." to "2026-11-01" */
-	text_utc(utc, unix_s);
-	memcpy(utc + 8, "01", 3);
-	(void)text_to_day(utc, &start); /* an hour's name was a date */
-	return start;
-}
-
-int64_t
 usage_next_month(int64_t unix_s)
 {
-	return usage_month_of(usage_month_of(unix_s) + 32 * USAGE_DAY);
+	return text_month_of(text_month_of(unix_s) + 32 * USAGE_DAY);
 }
 
 static int

@@ -75,9 +75,8 @@ struct usage_sums_making {
 int usage_sums_cover(struct usage_sums_making *);
 int usage_sums_make(struct usage_sums_making *);
 
-/* Start of the UTC day and month of a time, and of the month after. */
+/* Start of the UTC day of a time, and of the month after its own. */
 int64_t usage_day_of(int64_t unix_s);
-int64_t usage_month_of(int64_t unix_s);
 int64_t usage_next_month(int64_t unix_s);
 
 /* Paths; 0 or -1 (logged). */

@@ -15,6 +15,7 @@
 
 #include "log.h"
 #include "secret.h"
+#include "text.h"
 
 /* A record of an hour; see usage_store.c. */
 #define RECORD_MAX ((size_t)USAGE_ROWS_MAX * 640)
@@ -164,9 +165,9 @@ days_are_whole(struct db *sums, const char *state_dir)
 	for (size_t i = 0; i < days.n && whole; i++) {
 		struct db *db;
 
-		if (usage_month_of(days.at[i]) == month)
+		if (text_month_of(days.at[i]) == month)
 			continue;
-		month = usage_month_of(days.at[i]);
+		month = text_month_of(days.at[i]);
 		db = usage_days_open(sums, state_dir, month);
 		whole = db != NULL;
 		db_close(db);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "text.h"
 
 /* 1 on failure, because -1 is what is no record. */
 static int
@@ -191,7 +192,7 @@ make_month(
 	char path[PATH_MAX];
 	int due, done = -1;
 
-	m->month = usage_month_of(days[0].start);
+	m->month = text_month_of(days[0].start);
 	if (usage_days_path(path, sizeof(path), m->state_dir, m->month) == -1)
 		return -1;
 	due = m->anew = !store_is_known(m);
@@ -212,7 +213,7 @@ drop_months(struct usage_sums_making *m, const struct usage_hours *months)
 	int done = usage_sums_days(m->sums, &had, INT64_MIN, INT64_MAX);
 
 	for (size_t i = 0; i < had.n && done == 0; i++) {
-		int64_t month = usage_month_of(had.at[i]);
+		int64_t month = text_month_of(had.at[i]);
 		int kept = 0;
 
 		for (size_t k = 0; k < months->n && !kept; k++)
@@ -256,10 +257,10 @@ make_each(struct usage_sums_making *m, struct usage_hours *months)
 	size_t n;
 
 	for (size_t i = 0; i < m->n_days; i += n) {
-		int64_t month = usage_month_of(m->days[i].start);
+		int64_t month = text_month_of(m->days[i].start);
 
 		for (n = 1; i + n < m->n_days &&
-		     usage_month_of(m->days[i + n].start) == month;)
+		     text_month_of(m->days[i + n].start) == month;)
 			n++;
 		if (usage_hours_add(months, month) == -1 ||
 		    make_month(m, &m->days[i], n) == -1)

@@ -1,6 +1,7 @@
 /* lib/text, all but times: every parser at, below and above each of its bounds. */
 #include <check.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,22 @@ START_TEST(integers_are_taken_whole_or_refused)
 	int result = text_to_i64(s, integers[_i].min, integers[_i].max, &out);
 
 	ck_number(s, result, out, integers[_i].want);
+}
+END_TEST
+
+static const int64_t numbers[] = { 0, 1, -1, 9, 10, -10, 99, 100,
+	INT64_C(1000000000000000000), INT64_MAX, INT64_MIN, INT64_MIN + 1 };
+
+START_TEST(integers_come_back_as_they_went)
+{
+	char text[TEXT_I64_SIZE], expected[32];
+	int64_t back = UNTOUCHED;
+
+	snprintf(expected, sizeof(expected), "%" PRId64, numbers[_i]);
+	ck_assert_uint_eq(text_i64(text, numbers[_i]), strlen(expected));
+	ck_assert_str_eq(text, expected);
+	ck_assert_int_eq(text_to_i64(text, INT64_MIN, INT64_MAX, &back), 0);
+	ck_assert_int_eq(back, numbers[_i]);
 }
 END_TEST
 
@@ -310,6 +327,7 @@ cases(void)
 	TCase *t = tcase_create("text");
 
 	ADD_ROWS(t, integers_are_taken_whole_or_refused, integers);
+	ADD_ROWS(t, integers_come_back_as_they_went, numbers);
 	tcase_add_test(t, a_length_ends_the_number_where_no_nul_does);
 	ADD_ROWS(t, spans_have_one_unit_and_an_end, spans);
 	tcase_add_test(t, hex_goes_there_and_back);

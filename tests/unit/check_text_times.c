@@ -134,6 +134,10 @@ START_TEST(every_day_of_four_centuries_follows_the_one_before)
 		day[10] = '\0';
 		ck_assert_int_eq(text_to_day(day, &back), 0);
 		ck_assert_int_eq(back, n * 86400);
+		memcpy(day + 8, "01", 2);
+		ck_assert_int_eq(text_to_day(day, &back), 0);
+		ck_assert_int_eq(text_month_of(n * 86400), back);
+		ck_assert_int_eq(text_month_of(n * 86400 + 86399), back);
 	}
 }
 END_TEST
@@ -147,6 +151,7 @@ START_TEST(times_out_of_range_are_empty)
 	for (int i = 0; i < COUNT(out); i++) {
 		ck_assert_str_eq(text_utc(utc, out[i]), "");
 		ck_assert_str_eq(text_hour(hour, out[i]), "");
+		ck_assert_int_eq(text_month_of(out[i]), out[i]);
 	}
 	ck_assert_str_eq(text_hour(hour, 1795373400), "2026112218");
 	ck_assert_str_eq(text_hour(hour, -1), "1969123123");
