@@ -170,18 +170,18 @@ json_wanted_mark_nonempty(struct json_skim *s)
 static size_t
 split_path(struct json_skim *s, size_t m)
 {
-	const char *path = s->members[m].path;
-	size_t i, levels = 0;
+	const char *path = s->members[m].path, *name = path, *dot;
+	size_t levels = 0;
 
 	assert(strlen(path) <= JSON_PATH_MAX);
 	if (*path == '\0')
 		return 0;
-	for (i = 0; i == 0 || path[i - 1] != '\0'; i++) {
-		if (i > 0 && path[i - 1] != '.')
-			continue;
+	for (;; name = dot + 1) {
 		assert(levels < JSON_LEVELS_MAX);
-		*first_with(s, levels, path[i]) |= UINT32_C(1) << m;
-		s->name_at[levels++][m] = (unsigned char)i;
+		*first_with(s, levels, *name) |= UINT32_C(1) << m;
+		s->name_at[levels++][m] = (unsigned char)(name - path);
+		if ((dot = strchr(name, '.')) == NULL)
+			break;
 	}
 	return levels;
 }

@@ -126,7 +126,7 @@ secret_equal(const void *a, const void *b, size_t n)
 void
 secret_wipe(void *p, size_t n)
 {
-	OPENSSL_cleanse(p, n);
+	explicit_bzero(p, n);
 }
 
 char *
