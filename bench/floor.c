@@ -4,7 +4,8 @@
  * what the gate is for. What it cannot reach the gate cannot reach either.
  *
  * FLOOR=answer    (in the environment) a constant answer of 500 bytes
- * FLOOR=exchange  the upstream's, over kept handles of libcurl
+ * FLOOR=exchange  the upstream's, over kept handles of libcurl; events one by
+ *                 one
  * FLOOR=bare      the same bytes over bare kept sockets, one send(2) and one
  *                 recv(2), nothing of them read: what the kernel takes
  *
@@ -46,6 +47,7 @@ struct exchange {
 	curl_socket_t socket; /* bare */
 	char asked[BODY_MAX], answered[BODY_MAX];
 	size_t n_asked, n_answered;
+	int streams; /* its answer has gone out, piece by piece */
 	struct exchange *next;
 };
 
@@ -58,11 +60,33 @@ static struct exchange *idle;
 static CURLM *multi;
 static int epoll, due;
 
+/* Events go on at once. */
+static int
+pass_on(struct exchange *x, const char *p, size_t n)
+{
+	static const char head[] = "Content-Type: text/event-stream\r\n\r\n";
+	FCGX_Stream *out = x->fcgx.out;
+
+	if (!x->streams)
+		(void)FCGX_PutStr(head, sizeof(head) - 1, out);
+	x->streams = 1;
+	(void)FCGX_PutStr(p, (int)n, out);
+	return FCGX_FFlush(out);
+}
+
 static size_t
 take(char *p, size_t size, size_t n, void *arg)
 {
 	struct exchange *x = arg;
+	const char *type = NULL;
 
+	if (x->n_answered == 0 && !x->streams && !large &&
+	    (curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type) ||
+		type == NULL))
+		return 0;
+	if (x->streams ||
+	    (type != NULL && strncmp(type, "text/event-stream", 17) == 0))
+		return pass_on(x, p, size * n) == 0 ? size * n : 0;
 	if (size * n > sizeof(x->answered) - x->n_answered)
 		return 0;
 	memcpy(x->answered + x->n_answered, p, size * n);
@@ -124,9 +148,10 @@ put(struct exchange *x, int status, const char *body, size_t n)
 	    "Content-Length: %zu\r\n\r\n",
 	    status, n);
 
-	/* Who left is nobody to tell. */
-	(void)FCGX_PutStr(head, len, x->fcgx.out);
-	(void)FCGX_PutStr(body, (int)n, x->fcgx.out);
+	if (!x->streams) { /* who left is nobody to tell */
+		(void)FCGX_PutStr(head, len, x->fcgx.out);
+		(void)FCGX_PutStr(body, (int)n, x->fcgx.out);
+	}
 	FCGX_Detach(&x->fcgx);
 	FCGX_Finish_r(&x->fcgx);
 }
@@ -252,6 +277,7 @@ take_one(void)
 		return 0;
 	}
 	x->n_asked = x->n_answered = 0;
+	x->streams = 0;
 	/* lighttpd loses an answer when its request is not read. */
 	while ((n = FCGX_GetStr(x->asked + x->n_asked,
 		    (int)(BODY_MAX - x->n_asked), x->fcgx.in)) > 0)
