@@ -21,6 +21,7 @@
 #include "http_internal.h"
 #include "log.h"
 #include "pages.h"
+#include "text.h"
 
 #define HEAD_USUAL 1024
 #define EARLY_HEAD_MAX 262144
@@ -170,11 +171,15 @@ http_settle(struct http *h)
 int
 http_status(struct http *h, int code)
 {
+	char number[TEXT_I64_SIZE];
+
 	assert(!h->head_sent && h->head.len == 0);
 	/* Room for most heads at once, instead of growing to it in steps. */
 	if (buf_room(&h->head, HEAD_USUAL) == NULL)
 		return -1;
-	return buf_printf(&h->head, "Status: %d\r\n", code);
+	(void)buf_puts(&h->head, "Status: ");
+	(void)buf_add(&h->head, number, text_i64(number, code));
+	return buf_add(&h->head, "\r\n", 2); /* tells of all before */
 }
 
 /* A line end would begin a field of somebody else's. */

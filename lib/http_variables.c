@@ -66,7 +66,9 @@ find(const char *name, size_t n)
 
 	for (; left != 0; left &= left - 1) {
 		i = (unsigned)__builtin_ctz(left);
-		if (memcmp(names[i], name, n) == 0)
+		/* Most of one length end in another letter. */
+		if (names[i][n - 1] == name[n - 1] &&
+		    memcmp(names[i], name, n) == 0)
 			return i;
 	}
 	return HTTP_VARIABLE__MAX;
