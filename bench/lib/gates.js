@@ -211,7 +211,7 @@ async function startFloor(what, upstream, standinPid) {
   fs.symlinkSync(path.join(BUILD, 'bin'), path.join(programs, 'bin'));
   fs.symlinkSync(path.join(BUILD, 'bench/floor'),
     path.join(programs, 'fcgi/v1.fcgi'));
-  const stack = await startStack({ upstream,
+  const stack = await startStack({ upstream, server: 'lighttpd',
     env: { PMPROXY_BIN: programs, FLOOR: what } });
 
   return { name: `floor: ${what}`, url: stack.baseUrl, key: 'none', standinPid,
