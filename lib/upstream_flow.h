@@ -24,8 +24,9 @@ struct upstream_lane {
 	uint32_t number; /* 0: all share it */
 	struct upstream_socket socket;
 	int64_t due_ms; /* libcurl wants to be called; -1: not */
-	int busy;
+	int busy, at_once;
 	struct upstream_lane *next, **from; /* busy, too, or at rest */
+	struct upstream_lane *behind; /* due at once, too */
 };
 
 struct upstream_flow {
@@ -50,7 +51,8 @@ struct upstream_loop {
 	struct upstream_lane **lanes; /* by number; NULL: none has it */
 	size_t n_lanes, n_resting;
 	struct upstream_lane *busy, *resting; /* resting: the last first */
-	int64_t curl_due_ms; /* the first of them is due; -1: none */
+	struct upstream_lane *at_once; /* libcurl wants to be called */
+	int64_t curl_due_ms; /* or then, for the first of them; -1: none */
 	int64_t look_ms; /* when to look at clocks */
 	struct upstream_flow *flows, *ended; /* under way; to be freed */
 	struct transfer *changed;

@@ -79,8 +79,15 @@ set_timer(CURLM *multi, long ms, void *arg)
 
 	(void)multi;
 	lane->due_ms = ms < 0 ? -1 : upstream_now_ms() + ms;
-	if (ms >= 0 && (l->curl_due_ms < 0 || lane->due_ms < l->curl_due_ms))
+	if (ms == 0 && !lane->at_once) {
+		/* As for each that begins: found without a look at all. */
+		lane->at_once = 1;
+		lane->behind = l->at_once;
+		l->at_once = lane;
+	} else if (ms > 0 &&
+	    (l->curl_due_ms < 0 || lane->due_ms < l->curl_due_ms)) {
 		l->curl_due_ms = lane->due_ms;
+	}
 	return 0;
 }
 
@@ -145,19 +152,39 @@ upstream_lane_stir(struct upstream_loop *l, uint64_t name, uint32_t events)
 	drive(lane, fd, how);
 }
 
+static void
+drive_if_due(struct upstream_lane *lane, int64_t now)
+{
+	if (lane->due_ms < 0 || lane->due_ms > now)
+		return;
+	lane->due_ms = -1;
+	drive(lane, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* Those that want to be called at once. What they want meanwhile waits. */
+static void
+drive_at_once(struct upstream_loop *l, int64_t now)
+{
+	struct upstream_lane *lane = l->at_once, *next;
+
+	for (l->at_once = NULL; lane != NULL; lane = next) {
+		next = lane->behind;
+		lane->at_once = 0;
+		drive_if_due(lane, now);
+	}
+}
+
 void
 upstream_lanes_clock(struct upstream_loop *l, int64_t now)
 {
 	struct upstream_lane *lane, *next;
 
+	drive_at_once(l, now);
 	if (l->curl_due_ms < 0 || l->curl_due_ms > now)
 		return;
 	for (lane = l->busy; lane != NULL; lane = next) {
 		next = lane->next;
-		if (lane->due_ms < 0 || lane->due_ms > now)
-			continue;
-		lane->due_ms = -1;
-		drive(lane, CURL_SOCKET_TIMEOUT, 0);
+		drive_if_due(lane, now);
 	}
 	l->curl_due_ms = -1;
 	for (lane = l->busy; lane != NULL; lane = lane->next)
@@ -270,6 +297,18 @@ upstream_lane_take(struct upstream_loop *l, int keep)
 	return lane;
 }
 
+/* Whoever ends before libcurl was called is due at once still. */
+static void
+forget(struct upstream_lane *lane)
+{
+	struct upstream_lane **from = &lane->loop->at_once;
+
+	while (lane->at_once && *from != NULL && *from != lane)
+		from = &(*from)->behind;
+	if (lane->at_once && *from == lane)
+		*from = lane->behind;
+}
+
 void
 upstream_lane_give(struct upstream_lane *lane)
 {
@@ -284,6 +323,7 @@ upstream_lane_give(struct upstream_lane *lane)
 	lane->due_ms = -1;
 	if (l->n_resting == KEPT_MOST) {
 		l->lanes[lane->number] = NULL;
+		forget(lane);
 		free_lane(lane);
 		return;
 	}

@@ -87,6 +87,8 @@ time_left(const struct upstream_loop *l)
 	int64_t due = l->flows != NULL ? l->look_ms : INT64_MAX;
 	int64_t now = upstream_now_ms();
 
+	if (l->at_once != NULL)
+		return 0;
 	if (l->curl_due_ms >= 0 && l->curl_due_ms < due)
 		due = l->curl_due_ms;
 	if (due == INT64_MAX)

@@ -217,6 +217,35 @@ START_TEST(who_takes_nothing_is_given_little)
 }
 END_TEST
 
+/* More than are kept, so that some of their handles go, too. */
+#define LEAVING 150
+START_TEST(those_whose_clients_left_before_they_began_end)
+{
+	static struct one o[LEAVING];
+
+	begin(say_number, NULL);
+	for (int i = 0; i < LEAVING; i++) {
+		one_with_client(&o[i], "/");
+		o[i].x.keep = 1;
+		close(o[i].far);
+		o[i].far = -1;
+	}
+	for (int i = 0; i < LEAVING; i++)
+		start(&o[i]);
+	for (int i = 0; i < LEAVING; i++) {
+		await_end(&o[i]);
+		one_free(&o[i]);
+	}
+	for (int i = 0; i < 3; i++) {
+		struct one next;
+
+		keeper(&next);
+		ck_assert_int_eq(run(&next), UPSTREAM_DONE);
+		one_free(&next);
+	}
+}
+END_TEST
+
 /* --- What else stirs. --- */
 
 static struct {
@@ -326,6 +355,7 @@ main(void)
 	tcase_add_test(t, what_came_unasked_is_nobodys_answer);
 	tcase_add_test(t, one_that_was_broken_off_is_not_kept);
 	tcase_add_loop_test(t, who_takes_nothing_is_given_little, 0, 2);
+	tcase_add_test(t, those_whose_clients_left_before_they_began_end);
 	tcase_add_test(t, an_exchange_can_begin_on_the_loops_thread);
 	tcase_add_test(t, what_is_watched_no_more_is_not_told);
 	tcase_set_timeout(t, 120);
