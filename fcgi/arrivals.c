@@ -22,6 +22,7 @@
 
 /* Then what waits on the loop has its turn. */
 #define TAKEN_AT_ONCE 8
+#define DOOR_EVENTS (EPOLLIN | EPOLLEXCLUSIVE)
 /* More than wait at once on any socket. */
 #define BACKLOG_MOST 4096
 /* A shortage of memory or descriptors passes. */
@@ -31,6 +32,7 @@
 
 static struct gate *gate; /* set before the thread takes anything */
 static int served; /* in this turn of the loop; of that thread alone */
+static int shared; /* others listen on the socket as well */
 static atomic_int stopping;
 static int stop_fd;
 static sem_t stopped;
@@ -148,12 +150,22 @@ take(int most)
 	}
 }
 
+/*
+ * The kernel wakes whoever began to wait first and waits now. Whoever took one
+ * begins anew, or it would take all as long as it has time, and be full while
+ * others are empty.
+ */
 static void
 on_door(struct upstream_watched *w, uint32_t events)
 {
-	(void)w;
 	(void)events;
-	take(TAKEN_AT_ONCE);
+	take(shared ? 1 : TAKEN_AT_ONCE);
+	if (!shared)
+		return;
+	if (upstream_loop_unwatch(gate->arrivals, STDIN_FILENO) == -1 ||
+	    upstream_loop_watch(gate->arrivals, STDIN_FILENO, DOOR_EVENTS, w) ==
+		-1)
+		log_fatal("cannot take requests");
 }
 
 /*
@@ -189,11 +201,12 @@ after_turn(void)
 }
 
 void
-arrivals_start(struct gate *g)
+arrivals_start(struct gate *g, int shared_socket)
 {
 	int flags = fcntl(STDIN_FILENO, F_GETFL);
 
 	gate = g;
+	shared = shared_socket;
 	stop_fd = eventfd(0, EFD_CLOEXEC);
 	g->arrivals = upstream_loop_new(
 	    config_text(g->config, CONFIG_UPSTREAM_URL), after_turn);
@@ -201,16 +214,16 @@ arrivals_start(struct gate *g)
 	    sem_init(&stopped, 0, 0) == -1 ||
 	    upstream_loop_watch(g->arrivals, stop_fd, EPOLLIN, &stop) == -1)
 		log_fatalx("the gate cannot start");
-	/* Others take from it, too. */
+	/* Another may have taken what it was woken for. */
 	if (flags == -1 ||
 	    fcntl(STDIN_FILENO, F_SETFL, flags | O_NONBLOCK) == -1 ||
-	    upstream_loop_watch(g->arrivals, STDIN_FILENO,
-		EPOLLIN | EPOLLEXCLUSIVE, &door) == -1)
+	    upstream_loop_watch(
+		g->arrivals, STDIN_FILENO, DOOR_EVENTS, &door) == -1)
 		log_fatal("cannot take requests: no listening socket");
 }
 
 void
-arrivals_stop(int shared)
+arrivals_stop(void)
 {
 	const uint64_t one = 1;
 	struct timespec until;

@@ -12,17 +12,18 @@ struct gate;
 
 /*
  * Makes the gate's loop for short exchanges, and begins. Ends the process,
- * after logging, when it cannot. Once in a process.
+ * after logging, when it cannot. Once in a process. 'shared' says that other
+ * processes listen on the socket as well, and go on to when this one ends.
  */
-void arrivals_start(struct gate *);
+void arrivals_start(struct gate *, int shared);
 
 /* On its thread: the exchange is over, and the rest takes no wait. */
 void arrivals_end(struct call *);
 
 /*
- * No more are taken off the socket, once those that wait there are. 'shared'
- * says that other processes go on to listen: it is left as it is, then.
+ * No more are taken off the socket, once those that wait there are. One that is
+ * shared is left as it is.
  */
-void arrivals_stop(int shared);
+void arrivals_stop(void);
 
 #endif

@@ -250,9 +250,9 @@ main(int argc, char *argv[])
 	if (gate.loop == NULL)
 		log_fatalx("the gate cannot start");
 	workers_start(&gate, threads);
-	arrivals_start(&gate);
+	arrivals_start(&gate, shared_socket);
 	code = wait_for_reason(&gate, &signals);
-	arrivals_stop(shared_socket);
+	arrivals_stop();
 	jobs_drain();
 	/* At once: threads may still use what exit(3) would take apart. */
 	_exit(code);

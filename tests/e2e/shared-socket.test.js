@@ -12,7 +12,7 @@ const path = require('node:path');
 const readline = require('node:readline');
 const { ROOT, eventually, startStack } = require('./lib/stack');
 const { CHAT, endsWithDone, faulty } = require('./lib/calls');
-const { call } = require('./lib/fastcgi');
+const { call, connect, request } = require('./lib/fastcgi');
 
 const PROGRAM = path.resolve(ROOT, process.env.BUILD || 'build',
   'fcgi/v1.fcgi');
@@ -74,14 +74,16 @@ const health = () => call(socket, { REQUEST_METHOD: 'GET',
   REQUEST_URI: '/health', SCRIPT_NAME: '/health', SERVER_PROTOCOL: 'HTTP/1.1',
   REMOTE_ADDR: '127.0.0.1' });
 
+const variables = (body) => ({ REQUEST_METHOD: 'POST', REQUEST_URI: CHAT,
+  SCRIPT_NAME: CHAT, SERVER_PROTOCOL: 'HTTP/1.1', REMOTE_ADDR: '127.0.0.1',
+  CONTENT_TYPE: 'application/json', CONTENT_LENGTH: String(body.length),
+  HTTP_AUTHORIZATION: `Bearer ${gate.apiKey}` });
+
 function stream(faults) {
   const { json } = faulty(faults, { stream: true });
   const body = JSON.stringify(json);
 
-  return call(socket, { REQUEST_METHOD: 'POST', REQUEST_URI: CHAT,
-    SCRIPT_NAME: CHAT, SERVER_PROTOCOL: 'HTTP/1.1', REMOTE_ADDR: '127.0.0.1',
-    CONTENT_TYPE: 'application/json', CONTENT_LENGTH: String(body.length),
-    HTTP_AUTHORIZATION: `Bearer ${gate.apiKey}` }, body);
+  return call(socket, variables(body), body);
 }
 
 before(async () => {
@@ -89,7 +91,7 @@ before(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'shared-socket-'));
   socket = path.join(folder, 'v1.socket');
   keeper = child_process.spawn('perl', ['-e', KEEPER, socket, PROGRAM],
-    { env: { ...gate.env, PROCESSES: '2' },
+    { env: { ...gate.env, PROCESSES: '2', MAX_IN_FLIGHT: '24' },
       stdio: ['pipe', 'pipe', 'inherit'] });
   readline.createInterface({ input: keeper.stdout }).on('line', heard);
 });
@@ -117,6 +119,25 @@ test('idle ones end at once, the others serve on', { timeout: 60000 },
     const waiting = health();
     await startResponder();
     assert.equal((await waiting).status, 200);
+  });
+
+test('requests are shared out, so that none is full before the others',
+  { timeout: 60000 }, async () => {
+    const two = await startResponder();
+    const body = JSON.stringify(faulty('delay-head=600000').json);
+    const held = [];
+
+    /* Each has 12 places. One after the other, so that both are idle. */
+    await gate.standin.reset();
+    for (let i = 1; i <= 20; i++) {
+      held.push(connect(socket));
+      held.at(-1).answer.catch(() => {});
+      held.at(-1).socket.write(request(variables(body), body));
+      await gate.standin.wait({ open: i });
+    }
+    for (const { socket: one } of held) one.destroy();
+    await gate.standin.wait({ aborted: 20 });
+    assert.equal(await endResponder(two), 0);
   });
 
 test('an answer under way is finished, nothing new is taken',
