@@ -9,8 +9,11 @@
 #include "log.h"
 #include "upstream_flow.h"
 
-/* More that are at rest are closed. */
-#define KEPT_MOST 64
+/*
+ * More that are at rest are closed. Answers come in swarms, and so do the next
+ * requests: as many should stay as have been under way.
+ */
+#define KEPT_MOST 256
 
 /* --- For libcurl. --- */
 
@@ -96,12 +99,13 @@ set_timer(CURLM *multi, long ms, void *arg)
 static void
 end_what_is_done(struct upstream_lane *lane)
 {
+	/* One that has one exchange at a time may be gone with it. */
+	const int shared = lane->number == 0;
 	struct upstream_flow *f;
 	CURLMsg *m;
 	CURLcode code;
 	int left;
 
-	/* With the last of its own a lane may be gone. */
 	while ((m = curl_multi_info_read(lane->multi, &left)) != NULL) {
 		code = m->data.result;
 		if (m->msg != CURLMSG_DONE ||
@@ -109,7 +113,7 @@ end_what_is_done(struct upstream_lane *lane)
 			CURLE_OK)
 			continue;
 		upstream_flow_done(f, code);
-		if (lane->number != 0)
+		if (!shared)
 			return;
 	}
 }

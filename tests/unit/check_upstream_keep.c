@@ -217,7 +217,40 @@ START_TEST(who_takes_nothing_is_given_little)
 }
 END_TEST
 
-/* More than are kept, so that some of their handles go, too. */
+/* More than are kept: the handles of the others go with their exchanges. */
+#define SWARM 300
+
+/* Answers once all of them have asked. */
+static void
+say_number_to_all(int fd, int number, const void *arg)
+{
+	(void)arg;
+	while (read_request(fd)) {
+		while (
+		    __atomic_load_n(&seen->requests, __ATOMIC_SEQ_CST) < SWARM)
+			usleep(10000);
+		say_text(fd, number > 0 ? SHORT "whole" : SHORT "never");
+	}
+}
+
+START_TEST(a_swarm_leaves_no_more_than_are_kept)
+{
+	static struct one o[SWARM];
+
+	begin(say_number_to_all, NULL);
+	for (int i = 0; i < SWARM; i++)
+		start(keeper(&o[i]));
+	for (int i = 0; i < SWARM; i++) {
+		await_end(&o[i]);
+		ck_assert_int_eq(o[i].end, UPSTREAM_DONE);
+		one_free(&o[i]);
+	}
+	ck_assert_int_eq(seen->connections, SWARM);
+	expect(1, "whole");
+	ck_assert_int_eq(seen->connections, SWARM);
+}
+END_TEST
+
 #define LEAVING 150
 START_TEST(those_whose_clients_left_before_they_began_end)
 {
@@ -355,6 +388,7 @@ main(void)
 	tcase_add_test(t, what_came_unasked_is_nobodys_answer);
 	tcase_add_test(t, one_that_was_broken_off_is_not_kept);
 	tcase_add_loop_test(t, who_takes_nothing_is_given_little, 0, 2);
+	tcase_add_test(t, a_swarm_leaves_no_more_than_are_kept);
 	tcase_add_test(t, those_whose_clients_left_before_they_began_end);
 	tcase_add_test(t, an_exchange_can_begin_on_the_loops_thread);
 	tcase_add_test(t, what_is_watched_no_more_is_not_told);

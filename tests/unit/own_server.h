@@ -92,7 +92,7 @@ static void
 own_server(void (*connection)(int fd, int number, const void *arg),
     const void *arg, int many)
 {
-	int listener = listen_somewhere(16);
+	int listener = listen_somewhere(512);
 
 	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
