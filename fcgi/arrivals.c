@@ -71,8 +71,8 @@ serve_here(struct job *j)
 static void
 wait_for_it(struct job *j)
 {
-	if (upstream_loop_watch(
-		gate->arrivals, j->fd, EPOLLIN | EPOLLRDHUP, &j->watched) == 0)
+	if (upstream_loop_watch(gate->arrivals, j->fd,
+		EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, &j->watched) == 0)
 		return;
 	log_warn("cannot wait for a request");
 	job_close(j);
@@ -105,9 +105,7 @@ on_bytes(struct upstream_watched *w, uint32_t events)
 	    (struct job *)(void *)((char *)w - offsetof(struct job, watched));
 
 	(void)events;
-	if (upstream_loop_unwatch(gate->arrivals, j->fd) == -1)
-		log_warn("cannot stop waiting for a request");
-	look_at(j);
+	look_at(j); /* of what is watched once no more is heard */
 }
 
 /*

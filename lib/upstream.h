@@ -125,7 +125,8 @@ void upstream_flow_start(struct upstream_flow *);
 /*
  * What else the loop's thread waits for: 'ready' is called there, with the
  * events (epoll(7)) that the descriptor has of those asked for. It must not
- * wait, and may start exchanges, which then begin at once. 0, or -1 with errno.
+ * wait, and may start exchanges, which then begin at once. What is watched
+ * already is from then on watched like this. 0, or -1 with errno.
  * Thread-safe; a call may still be under way when unwatch returns.
  */
 struct upstream_watched {

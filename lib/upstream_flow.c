@@ -1,6 +1,7 @@
 /* An exchange on the loop: what is done with it when something stirs. */
 #include "upstream_flow.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "log.h"
@@ -17,13 +18,25 @@ upstream_watch(
 	return epoll_ctl(l->epoll, op, fd, &e);
 }
 
+int
+upstream_watch_anew(
+    struct upstream_loop *l, int fd, uint32_t events, uint64_t what)
+{
+	int bad = upstream_watch(l, EPOLL_CTL_ADD, fd, events, what);
+
+	if (bad && errno == EEXIST)
+		bad = upstream_watch(l, EPOLL_CTL_MOD, fd, events, what);
+	return bad;
+}
+
 /* By edges: a client that stirred but is not gone stays readable. */
 static int
-watch_client(struct upstream_flow *f, int op, uint32_t more)
+watch_client(struct upstream_flow *f, uint32_t more)
 {
 	if (f->x.watch_fd < 0)
 		return 0;
-	return upstream_watch(f->loop, op, f->x.watch_fd,
+	f->watched = 1;
+	return upstream_watch_anew(f->loop, f->x.watch_fd,
 	    EPOLLIN | EPOLLRDHUP | EPOLLET | more, (uintptr_t)f);
 }
 
@@ -34,12 +47,8 @@ end(struct upstream_flow *f, enum upstream_end how)
 {
 	struct upstream_loop *l = f->loop;
 
-	if (f->x.watch_fd >= 0)
+	if (f->watched)
 		(void)upstream_watch(l, EPOLL_CTL_DEL, f->x.watch_fd, 0, 0);
-	if (f->lane != NULL) {
-		upstream_finish(f->lane->multi, &f->t);
-		upstream_lane_give(f->lane);
-	}
 	*f->from = f->next;
 	if (f->next != NULL)
 		f->next->from = f->from;
@@ -47,7 +56,12 @@ end(struct upstream_flow *f, enum upstream_end how)
 	f->ended = 1;
 	f->next = l->ended;
 	l->ended = f;
+	/* First: nobody's answer waits until libcurl has cleared up. */
 	f->on_end(f->x.arg, upstream_last_word(&f->t, how));
+	if (f->lane != NULL) {
+		upstream_finish(f->lane->multi, &f->t);
+		upstream_lane_give(f->lane);
+	}
 	log_request(NULL);
 }
 
@@ -70,12 +84,8 @@ upstream_flow_begin(struct upstream_flow *f)
 		f->next->from = &f->next;
 	l->flows = f;
 	f->lane = upstream_lane_take(l, f->x.keep);
-	if (watch_client(f, EPOLL_CTL_ADD, 0) == -1) {
-		log_warn("cannot watch a client");
+	if (f->lane == NULL || begin(f) == -1)
 		end(f, UPSTREAM_UNREACHABLE);
-	} else if (f->lane == NULL || begin(f) == -1) {
-		end(f, UPSTREAM_UNREACHABLE);
-	}
 	log_request(NULL);
 }
 
@@ -119,7 +129,7 @@ hold(struct upstream_flow *f)
 	f->held_ms = upstream_now_ms();
 	if ((!f->over &&
 		curl_easy_pause(f->t.easy, CURLPAUSE_RECV) != CURLE_OK) ||
-	    watch_client(f, EPOLL_CTL_MOD, EPOLLOUT) == -1) {
+	    watch_client(f, EPOLLOUT) == -1) {
 		log_warnx("cannot wait for a slow client");
 		end(f, UPSTREAM_STOPPED);
 	}
@@ -136,7 +146,7 @@ let_go(struct upstream_flow *f)
 		return;
 	f->held_ms = 0;
 	f->t.heard_ms = upstream_now_ms(); /* that was no silence of its */
-	if (watch_client(f, EPOLL_CTL_MOD, 0) == -1) {
+	if (watch_client(f, 0) == -1) {
 		log_warn("cannot watch a client");
 		end(f, UPSTREAM_STOPPED);
 		return;
@@ -188,10 +198,17 @@ upstream_flow_stir(struct upstream_flow *f, uint32_t events)
 
 /* --- Its clocks. --- */
 
+/*
+ * A client is watched from the first look on: most answers come before, and
+ * would not have been broken off.
+ */
 void
 upstream_flow_clock(struct upstream_flow *f, int64_t now)
 {
-	if (f->held_ms != 0) {
+	if (!f->watched && watch_client(f, 0) == -1) {
+		log_warn("cannot watch a client");
+		end(f, UPSTREAM_STOPPED);
+	} else if (f->held_ms != 0) {
 		if (now - f->held_ms >= f->x.idle_ms)
 			end(f, UPSTREAM_STOPPED);
 		else if (now - f->t.started_ms >= f->x.total_ms)

@@ -38,6 +38,7 @@ struct upstream_flow {
 	struct upstream_flow *next, **from; /* of those under way */
 	int64_t held_ms; /* since when its client takes nothing; 0: it does */
 	int64_t enough_ms; /* since when enough came; 0: not yet */
+	int watched; /* its client is */
 	int over; /* and nothing more comes, as 'how' says */
 	enum upstream_end how;
 	int ended;
@@ -64,6 +65,10 @@ struct upstream_loop {
 /* epoll_ctl(2) for a descriptor and what it is known by. */
 int upstream_watch(
     struct upstream_loop *, int op, int fd, uint32_t events, uint64_t what);
+
+/* The same for one that may be watched already; not any more as it was. */
+int upstream_watch_anew(
+    struct upstream_loop *, int fd, uint32_t events, uint64_t what);
 
 /*
  * Lanes, on the loop's thread. Begin and end are those of the loop; -1 for lack

@@ -254,8 +254,8 @@ int
 upstream_loop_watch(struct upstream_loop *l, int fd, uint32_t events,
     struct upstream_watched *w)
 {
-	return upstream_watch(
-	    l, EPOLL_CTL_ADD, fd, events, (uint64_t)(uintptr_t)w | WATCHED);
+	return upstream_watch_anew(
+	    l, fd, events, (uint64_t)(uintptr_t)w | WATCHED);
 }
 
 int
