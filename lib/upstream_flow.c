@@ -207,7 +207,8 @@ upstream_flow_clock(struct upstream_flow *f, int64_t now)
 {
 	if (!f->watched && watch_client(f, 0) == -1) {
 		log_warn("cannot watch a client");
-		end(f, UPSTREAM_STOPPED);
+		end(f,
+		    f->t.body_began ? UPSTREAM_BROKEN : UPSTREAM_UNREACHABLE);
 	} else if (f->held_ms != 0) {
 		if (now - f->held_ms >= f->x.idle_ms)
 			end(f, UPSTREAM_STOPPED);

@@ -1,4 +1,6 @@
 /* lib/upstream's loop: many exchanges on one thread, none of which may wait. */
+#include <fcntl.h>
+
 #include "tests/unit/loop_exchange.h"
 
 /* Until so many bytes of its answer came. */
@@ -250,6 +252,21 @@ START_TEST(a_client_that_only_stirs_is_looked_at_once)
 }
 END_TEST
 
+/* Nobody would notice when it leaves. */
+START_TEST(a_client_that_cannot_be_watched_is_told_so)
+{
+	struct one o;
+
+	begin(say_this, "");
+	one_init(&o, "/");
+	o.x.watch_fd = open("/dev/null", O_RDONLY); /* epoll takes no file */
+	ck_assert_int_ne(o.x.watch_fd, -1);
+	ck_assert_int_eq(run(&o), UPSTREAM_UNREACHABLE);
+	ck_assert_int_eq(close(o.x.watch_fd), 0);
+	one_free(&o);
+}
+END_TEST
+
 /* --- Ends. --- */
 
 START_TEST(enough_is_an_end)
@@ -403,6 +420,7 @@ main(void)
 	tcase_add_loop_test(t, an_answer_is_over_once_its_client_has_it, 0, 2);
 	tcase_add_loop_test(t, a_client_that_goes_away_ends_it, 0, 2);
 	tcase_add_test(t, a_client_that_only_stirs_is_looked_at_once);
+	tcase_add_test(t, a_client_that_cannot_be_watched_is_told_so);
 	tcase_add_test(t, enough_is_an_end);
 	tcase_add_test(t, a_callback_can_stop_it);
 	ADD_ROWS(t, silence_ends_it, clocks);
