@@ -433,10 +433,14 @@ check-headers:
 check-layers:
 	@scripts/check-layers
 
-# Everything, unit tests included, with both compilers and no warning.
+# Everything, unit tests included, with both compilers and no warning. What was
+# built that way is not built again.
+ONE_COMPILER = $(if $(filter gcc,$(CC)),$(if $(WERROR),$(BUILD),),)
 check-compilers:
-	@$(MAKE) -s CC=gcc BUILD=$(BUILD)/gcc compile-all
-	@$(MAKE) -s CC=clang BUILD=$(BUILD)/clang compile-all
+	@$(MAKE) -s CC=gcc BUILD=$(or $(ONE_COMPILER),$(BUILD)/gcc) \
+	    WERROR=-Werror compile-all
+	@$(MAKE) -s CC=clang BUILD=$(BUILD)/clang OPTIMISE=-O1 \
+	    WERROR=-Werror compile-all
 
 .PHONY: compile-all
 compile-all: all $(UNIT_BIN) \

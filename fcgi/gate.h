@@ -178,8 +178,9 @@ enum openai_error body_take(struct call *);
 /*
  * budget.c: a key's month. budget_expect says what to reserve when the request
  * is admitted; 'open_ended': of 'completion' as much as there is, and near the
- * end of the budget the answer is bounded to it. budget_take is limits_take_budget for a call, and counts the
- * month's use when nobody has yet.
+ * end of the budget the answer is bounded to it. budget_take is
+ * limits_take_budget for a call, and counts the month's use when nobody has
+ * yet.
  */
 enum openai_error budget_expect(
     struct call *, int64_t prompt, int64_t completion, int open_ended);

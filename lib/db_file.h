@@ -1,6 +1,7 @@
 /*
  * db_file.h - the files of a store: the whole and checked file to read, and
- * an edit's lock, private draft and publication. Private to db. Every failure is logged.
+ * an edit's lock, private draft and publication. Private to db. Every failure
+ * is logged.
  */
 #ifndef PMPROXY_DB_FILE_H
 #define PMPROXY_DB_FILE_H

@@ -132,7 +132,8 @@ int key_set_models(struct key *, const char *list);
 
 /*
  * Makes a key with the settings in 'key' (id, last4 and created are filled
- * in; KEYS_MALFORMED when key_problem finds one), and writes the key itself to 'secret'; wipe that after showing it.
+ * in; KEYS_MALFORMED when key_problem finds one), and writes the key itself to
+ * 'secret'; wipe that after showing it.
  */
 enum keys_result keys_create(const char *state_dir, struct key *key,
     int64_t now, char secret[KEYS_SECRET_SIZE]);
@@ -198,7 +199,8 @@ enum keys_result keys_delete(const char *state_dir, const char *id);
 
 /*
  * The same, and leaves no trace of the id in the store, where no other key
- * names it as its successor any more, nor a family as its member. Not there is fine, so it can be repeated.
+ * names it as its successor any more, nor a family as its member. Not there is
+ * fine, so it can be repeated.
  */
 enum keys_result keys_erase(const char *state_dir, const char *id);
 

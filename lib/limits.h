@@ -115,9 +115,9 @@ enum limits_result limits_take(struct limits *, struct limits_window *,
     struct limits_lease *lease, int64_t now_ms);
 
 /*
- * The same, and a reservation from the month's budget of 'parallel_who' ('budget'
- * NULL: none), which needs a lease. A reservation of 0 still needs something
- * left of the budget.
+ * The same, and a reservation from the month's budget of 'parallel_who'
+ * ('budget' NULL: none), which needs a lease. A reservation of 0 still needs
+ * something left of the budget.
  */
 enum limits_result limits_take_budget(struct limits *, struct limits_window *,
     size_t n, uint64_t parallel_who, int64_t parallel, struct limits_budget *,

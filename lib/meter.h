@@ -49,9 +49,8 @@ struct meter {
 	int finished; /* the stream's last event was seen: "[DONE]" or
 			   message_stop; a unary JSON document is complete */
 	int failed; /* the upstream reported an error inside the stream */
-	char model
-	    [METER_MODEL_SIZE]; /* as the answer names it, "" when it does not (or when
-			   it is longer) */
+	/* As the answer names it; "" when it does not, or when it is longer. */
+	char model[METER_MODEL_SIZE];
 	struct meter_usage usage;
 	/* private */
 	struct json_skim skim;

@@ -27,8 +27,9 @@ void settings_close(struct settings *);
 
 /*
  * The values in force now. Thread-safe, and when nothing changed without I/O but
- * a look at the file now and then (db_watch.h). -1 after logging when the store cannot be read or holds a value
- * out of bounds: requests are then refused, never served with other limits.
+ * a look at the file now and then (db_watch.h). -1 after logging when the store
+ * cannot be read or holds a value out of bounds: requests are then refused,
+ * never served with other limits.
  */
 int settings_read(struct settings *, struct settings_values *);
 

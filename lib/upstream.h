@@ -90,9 +90,9 @@ upstream_run(struct upstream *, const struct upstream_exchange *);
 
 /*
  * Many exchanges at once on one thread, which is the loop's. Each has a
- * connection of its own, kept by nobody unless it says 'keep'. Callbacks are called on that
- * thread and must not wait: instead of writing to a client that takes nothing
- * on_pause answers
+ * connection of its own, kept by nobody unless it says 'keep'. Callbacks are
+ * called on that thread and must not wait: instead of writing to a client that
+ * takes nothing on_pause answers
  */
 struct upstream_loop;
 struct upstream_flow; /* one of them */

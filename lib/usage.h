@@ -7,9 +7,10 @@
  * that a torn line spoils only itself. STATE_DIR/usage.gdbm holds closed hours
  * rolled up, and remembers which: a roll-up can be repeated, interrupted, or
  * run twice at once. Where STORE_KEY_FILE is set (seal.h) each line is sealed
- * by itself, and an hour with a line that is not is refused. STATE_DIR/usage-sums.gdbm and usage-days-YYYYMM.gdbm hold
- * sums of these hours with their cost, for quick pages; they can be made anew
- * at any time, and count only while they are made from what is there.
+ * by itself, and an hour with a line that is not is refused.
+ * STATE_DIR/usage-sums.gdbm and usage-days-YYYYMM.gdbm hold sums of these hours
+ * with their cost, for quick pages; they can be made anew at any time, and
+ * count only while they are made from what is there.
  */
 #ifndef PMPROXY_USAGE_H
 #define PMPROXY_USAGE_H

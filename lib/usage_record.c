@@ -1,9 +1,9 @@
 /*
  * Rows as bytes: first the names, each once and with its length in front; then
  * the rows, three places in the list of names and ten numbers each, or twelve
- * where they are sums. A number has seven bits a byte, the lowest first, and the eighth bit
- * says that more follow (LEB128). So a row takes some 25 bytes, where its
- * names alone take twice as many as text.
+ * where they are sums. A number has seven bits a byte, the lowest first, and
+ * the eighth bit says that more follow (LEB128). So a row takes some 25 bytes,
+ * where its names alone take twice as many as text.
  */
 #include "usage_internal.h"
 
