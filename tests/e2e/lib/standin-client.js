@@ -10,7 +10,8 @@ const { spawn } = require('node:child_process');
 const { after, before, beforeEach } = require('node:test');
 
 const PROGRAM = process.env.STANDIN ||
-	path.join(__dirname, '../../../build/tests/standin');
+	path.resolve(__dirname, '../../..', process.env.BUILD || 'build',
+		'tests/standin');
 const CHAT = '/v1/chat/completions';
 const SAYS = 'This is a stand-in, not a model. You said: ';
 
