@@ -22,11 +22,18 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
 
 #define PAGE 4096
+/*
+ * A responder asks whether the key is there still and writes its line at once,
+ * so a line that is on its way has come by then. Others are not waited for:
+ * on a busy gate they never end.
+ */
+#define ON_ITS_WAY_MS 500
 
 struct erasing {
 	const char *id;
@@ -130,11 +137,12 @@ blank(int fd, off_t at, size_t n)
 	return 0;
 }
 
-/* The tails of the key's lines, or their heads, in one file. */
+/* The tails of the key's lines from there on, or their heads, in one file. */
 static int
-blank_lines(struct erasing *e, const char *map, size_t size, int heads)
+blank_lines(
+    struct erasing *e, const char *map, size_t from, size_t size, int heads)
 {
-	for (size_t at = 0, n; at < size; at += n + 1) {
+	for (size_t at = from, n; at < size; at += n + 1) {
 		const char *stop = memchr(map + at, '\n', size - at);
 		size_t head = 0;
 
@@ -152,31 +160,49 @@ blank_lines(struct erasing *e, const char *map, size_t size, int heads)
 	return 0;
 }
 
-/* One pass over what the file holds now; 0 or -1 with errno. */
+/*
+ * One pass over what came behind 'seen', and over the line that was not whole
+ * there; 0 or -1 with errno.
+ */
 static int
-pass(struct erasing *e, off_t size, int heads)
+pass(struct erasing *e, off_t seen, off_t size, int heads)
 {
-	void *map;
+	size_t from = (size_t)seen;
+	char *map;
 	int done, error;
 
 	map = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, e->fd, 0);
 	if (map == MAP_FAILED)
 		return -1;
-	done = blank_lines(e, map, (size_t)size, heads);
+	while (from > 0 && map[from - 1] != '\n')
+		from--;
+	done = blank_lines(e, map, from, (size_t)size, heads);
 	error = errno;
 	(void)munmap(map, (size_t)size);
 	errno = error;
 	return done == -1 ? -1 : fdatasync(e->fd);
 }
 
-/* Until nothing was added meanwhile: a line may have been on its way. */
+static int64_t
+now_ms(void)
+{
+	struct timespec t = { 0 };
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail here */
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Until nothing was added meanwhile, or for as long as it matters. */
 static int
 erase_open_file(struct erasing *e)
 {
+	const int64_t until = now_ms() + ON_ITS_WAY_MS;
 	struct stat st;
 	off_t seen = 0;
+	int last = 0;
 
-	for (;;) {
+	while (!last) {
+		last = now_ms() >= until;
 		if (fstat(e->fd, &st) == -1)
 			return -1;
 		if (!S_ISREG(st.st_mode)) {
@@ -185,10 +211,12 @@ erase_open_file(struct erasing *e)
 		}
 		if (st.st_size == seen)
 			return 0;
-		seen = st.st_size;
-		if (pass(e, seen, 0) == -1 || pass(e, seen, 1) == -1)
+		if (pass(e, seen, st.st_size, 0) == -1 ||
+		    pass(e, seen, st.st_size, 1) == -1)
 			return -1;
+		seen = st.st_size;
 	}
+	return 0;
 }
 
 static int

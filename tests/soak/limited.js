@@ -75,6 +75,7 @@ async function requestsClient(soak, person) {
   agent.destroy();
 }
 
+/* What asks for more than the limit is let in alone, and charged all of it. */
 async function tokensClient(soak, person) {
   const agent = newAgent();
 
@@ -83,7 +84,8 @@ async function tokensClient(soak, person) {
       ({ json: chat(5, prompt(n), { max_tokens: 5 }), prompt: n }), agent);
     if (r.how === 'whole')
       soak.admitted.tokens.push({ from: r.sent, to: r.head,
-        weight: JSON.parse(r.text).usage.total_tokens });
+        weight: Math.min(LIMITS.tokens,
+          JSON.parse(r.text).usage.total_tokens) });
     await sleep(200 + Math.random() * 600);
   }
   agent.destroy();

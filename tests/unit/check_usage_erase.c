@@ -222,7 +222,7 @@ append_lines(void *arg)
 {
 	struct usage_journal *j = arg;
 
-	while (atomic_load(&appending) && atomic_load(&appended) < 20000) {
+	while (atomic_load(&appending)) {
 		put_line(j, LATER, "other1", "m", "e", 2);
 		atomic_fetch_add(&appended, 1);
 	}
