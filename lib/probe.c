@@ -12,11 +12,11 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "log.h"
+#include "monotonic.h"
 #include "text.h"
 
 static const char name[] = "upstream";
@@ -210,22 +210,13 @@ is_published(int notify)
 	return 0;
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail here */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static int
 await_look(int notify, int wait_ms)
 {
-	int64_t until = now_ms() + wait_ms, left = wait_ms;
+	int64_t until = monotonic_ms() + wait_ms, left = wait_ms;
 	struct pollfd poll_fd = { .fd = notify, .events = POLLIN };
 
-	for (; left > 0; left = until - now_ms())
+	for (; left > 0; left = until - monotonic_ms())
 		if (poll(&poll_fd, 1, (int)left) == 1 && is_published(notify))
 			return 1;
 	return 0;

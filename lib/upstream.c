@@ -55,7 +55,7 @@ upstream_free(struct upstream *u)
 static int
 look_at_client(struct transfer *t, int stirs)
 {
-	int64_t now = upstream_now_ms();
+	int64_t now = monotonic_ms();
 
 	if (!stirs && (!t->stirred || now < t->next_look_ms))
 		return 0;
@@ -79,7 +79,7 @@ wait_for_more(struct upstream *u, struct transfer *t, int64_t until)
 
 	if (t->stirred && t->next_look_ms < until)
 		until = t->next_look_ms;
-	wait = until - upstream_now_ms();
+	wait = until - monotonic_ms();
 	if (wait < 0)
 		wait = 0;
 	if (wait > 60000)
@@ -113,7 +113,7 @@ tell_pause(struct transfer *t)
 	t->dirty = 0;
 	if (t->x->on_pause(t->x->arg) != 0)
 		return -1;
-	t->heard_ms = upstream_now_ms();
+	t->heard_ms = monotonic_ms();
 	return 0;
 }
 
@@ -132,7 +132,7 @@ drive(struct upstream *u, struct transfer *t)
 			break;
 		if (tell_pause(t) == -1)
 			return UPSTREAM_STOPPED;
-		now = upstream_now_ms();
+		now = monotonic_ms();
 		deadline = upstream_deadline(t);
 		if (now >= deadline)
 			return upstream_name_lateness(t, now);

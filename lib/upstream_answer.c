@@ -186,7 +186,7 @@ upstream_take_head(char *line, size_t size, size_t n, void *arg)
 	struct transfer *t = arg;
 	size_t len = size * n;
 
-	t->heard_ms = upstream_now_ms();
+	t->heard_ms = monotonic_ms();
 	t->head_bytes += len;
 	if (t->head_bytes > HEAD_BYTES_MAX) {
 		t->refused = "a head that is too long";
@@ -209,7 +209,7 @@ upstream_take_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
 
-	t->heard_ms = upstream_now_ms();
+	t->heard_ms = monotonic_ms();
 	if (!t->body_began)
 		return 0; /* it has no head that counts */
 	upstream_mark(t);

@@ -126,7 +126,7 @@ hold(struct upstream_flow *f)
 {
 	if (f->held_ms != 0)
 		return;
-	f->held_ms = upstream_now_ms();
+	f->held_ms = monotonic_ms();
 	if ((!f->over &&
 		curl_easy_pause(f->t.easy, CURLPAUSE_RECV) != CURLE_OK) ||
 	    watch_client(f, EPOLLOUT) == -1) {
@@ -145,7 +145,7 @@ let_go(struct upstream_flow *f)
 	if (f->over || f->held_ms == 0)
 		return;
 	f->held_ms = 0;
-	f->t.heard_ms = upstream_now_ms(); /* that was no silence of its */
+	f->t.heard_ms = monotonic_ms(); /* that was no silence of its */
 	if (watch_client(f, 0) == -1) {
 		log_warn("cannot watch a client");
 		end(f, UPSTREAM_STOPPED);
@@ -175,7 +175,7 @@ upstream_flow_pause(struct upstream_flow *f)
 		return;
 	}
 	if (answer == UPSTREAM_ENOUGH && f->enough_ms == 0)
-		f->enough_ms = upstream_now_ms();
+		f->enough_ms = monotonic_ms();
 	let_go(f);
 }
 

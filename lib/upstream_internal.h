@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 
 #include "buf.h"
+#include "monotonic.h"
 #include "upstream.h"
 
 /*
@@ -51,8 +52,6 @@ struct transfer {
 	int listed; /* on it */
 	int alone; /* over a connection that nobody keeps */
 };
-
-int64_t upstream_now_ms(void);
 
 /* A copy without slashes at its end; NULL for lack of memory, or too long. */
 char *upstream_url(const char *);

@@ -81,7 +81,7 @@ set_timer(CURLM *multi, long ms, void *arg)
 	struct upstream_loop *l = lane->loop;
 
 	(void)multi;
-	lane->due_ms = ms < 0 ? -1 : upstream_now_ms() + ms;
+	lane->due_ms = ms < 0 ? -1 : monotonic_ms() + ms;
 	if (ms == 0 && !lane->at_once) {
 		/* As for each that begins: found without a look at all. */
 		lane->at_once = 1;

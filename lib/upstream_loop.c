@@ -42,7 +42,7 @@ tell_pauses(struct upstream_loop *l)
 static void
 look_at_clocks(struct upstream_loop *l)
 {
-	int64_t now = upstream_now_ms();
+	int64_t now = monotonic_ms();
 	struct upstream_flow *f, *next;
 
 	if (now < l->look_ms)
@@ -85,7 +85,7 @@ static int
 time_left(const struct upstream_loop *l)
 {
 	int64_t due = l->flows != NULL ? l->look_ms : INT64_MAX;
-	int64_t now = upstream_now_ms();
+	int64_t now = monotonic_ms();
 
 	if (l->at_once != NULL)
 		return 0;
@@ -146,7 +146,7 @@ run(void *arg)
 		woken = serve_events(l, events, n);
 		/* First, so that who takes nothing is not given more. */
 		tell_pauses(l);
-		upstream_lanes_clock(l, upstream_now_ms());
+		upstream_lanes_clock(l, monotonic_ms());
 		tell_pauses(l);
 		look_at_clocks(l);
 		if (woken)

@@ -3,9 +3,7 @@
  * (upstream.c) or one thread for many (upstream_loop.c).
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "log.h"
 #include "upstream_internal.h"
@@ -17,16 +15,6 @@
 #define REUSE_FAILS_MS 1000
 
 #define URL_MAX 511
-
-int64_t
-upstream_now_ms(void)
-{
-	struct timespec t;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &t) == -1)
-		abort(); /* only a wrong clock id makes it fail */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 char *
 upstream_url(const char *url)
@@ -41,7 +29,7 @@ upstream_url(const char *url)
 int
 upstream_may_retry(struct transfer *t)
 {
-	int64_t now = upstream_now_ms();
+	int64_t now = monotonic_ms();
 
 	if (t->retried || now - t->started_ms > REUSE_FAILS_MS)
 		return 0;
@@ -56,7 +44,7 @@ upstream_begin(CURLM *multi, const char *url, struct transfer *t)
 	t->sent = t->opened = t->spoiled = 0;
 	t->refused = NULL;
 	t->code = CURLE_OK;
-	t->started_ms = t->heard_ms = upstream_now_ms();
+	t->started_ms = t->heard_ms = monotonic_ms();
 	t->easy = curl_easy_init();
 	if (t->easy == NULL || upstream_set_options(url, t) != 0 ||
 	    curl_multi_add_handle(multi, t->easy) != CURLM_OK) {

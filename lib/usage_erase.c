@@ -22,10 +22,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "monotonic.h"
 
 #define PAGE 4096
 /*
@@ -183,26 +183,17 @@ pass(struct erasing *e, off_t seen, off_t size, int heads)
 	return done == -1 ? -1 : fdatasync(e->fd);
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec t = { 0 };
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail here */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Until nothing was added meanwhile, or for as long as it matters. */
 static int
 erase_open_file(struct erasing *e)
 {
-	const int64_t until = now_ms() + ON_ITS_WAY_MS;
+	const int64_t until = monotonic_ms() + ON_ITS_WAY_MS;
 	struct stat st;
 	off_t seen = 0;
 	int last = 0;
 
 	while (!last) {
-		last = now_ms() >= until;
+		last = monotonic_ms() >= until;
 		if (fstat(e->fd, &st) == -1)
 			return -1;
 		if (!S_ISREG(st.st_mode)) {
