@@ -35,7 +35,8 @@ struct job *job_accept(void);
 
 /*
  * Looks what is there of it, and takes nothing. A request that is whole
- * (FastCGI 1.0, 3.3) can be read and served without a wait.
+ * (FastCGI 1.0, 3.3) can be read and served without a wait. Not thread-safe:
+ * for the one thread that looks (arrivals.c).
  */
 enum job_look {
 	JOB_SILENT, /* nothing yet */
